@@ -1,0 +1,129 @@
+"""Statistics of one tensor: what every calibration method and bias correction need, in memory that does not grow.
+
+They depend on the set of samples only, neither on their order nor on how they were batched, and two halves merged equal
+the whole, bit for bit:
+
+- minimum and maximum are exact;
+- the histogram counts float32 bit patterns by their upper 16 bits (sign, exponent, 7 bits of mantissa), so it needs no
+  range in advance, is exact to 2^-7 of the value, and adds as integers. Of a sample with more than SAMPLED elements it
+  sees every k-th, k coprime to the sample's size, so that no axis is favoured;
+- channel means are summed per sample in floating point and over samples in fixed point, where addition has no order.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from converter.errors import InputError
+from converter.spec.quant import Array
+
+SAMPLED = 1 << 15
+PATTERNS = 1 << 16
+_COARSE, _FINE = 2.0**10, 2.0**50  # two limbs: |x| < 2^30 and 2^22 samples at a resolution of 2^-50
+
+
+@dataclass
+class Statistics:
+    """What is known of one tensor.
+
+    Args:
+        channels: length of the channel axis, or 0 where no channel means are kept.
+        samples: number of samples seen.
+        low, high: extremes.
+        counts: int64 ``(65536,)``, occurrences by the upper half of the float32 pattern.
+        limbs: int64 ``(2, channels)``, fixed-point sums of per-sample channel means.
+    """
+
+    channels: int = 0
+    samples: int = 0
+    low: float = math.inf
+    high: float = -math.inf
+    counts: Array = field(default_factory=lambda: np.zeros(PATTERNS, np.int64))
+    limbs: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.limbs = np.zeros((2, self.channels), np.int64)
+
+    def update(self, x: Array, axis: int | None = None) -> None:
+        """See a batch.
+
+        Args:
+            x: float32 ``(n, ...)``, finite.
+            axis: channel axis, if channel means are kept.
+
+        Raises:
+            InputError: a value is NaN or infinite; the tensor stays as it was.
+        """
+        if x.size == 0:
+            return
+        low, high = float(x.min()), float(x.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise InputError(f"{int(np.count_nonzero(~np.isfinite(x)))} of {x.size} values are NaN or infinite")
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.samples += len(x)
+        self.counts += _patterns(x)
+        if self.channels and axis is not None:
+            self._add_means(x, axis)
+
+    def _add_means(self, x: Array, axis: int) -> None:
+        others = tuple(a for a in range(1, x.ndim) if a != axis % x.ndim)
+        means = x.mean(axis=others, dtype=np.float32).astype(np.float64) if others else x.astype(np.float64)
+        coarse = np.rint(means * _COARSE)
+        fine = np.rint((means - coarse / _COARSE) * _FINE)
+        self.limbs[0] += coarse.astype(np.int64).sum(axis=0)
+        self.limbs[1] += fine.astype(np.int64).sum(axis=0)
+
+    def merge(self, other: Statistics) -> None:
+        """Add what ``other`` saw.
+
+        Raises:
+            ValueError: the two are of tensors with different channels.
+        """
+        if self.channels != other.channels:
+            raise ValueError(f"cannot merge statistics of {self.channels} and {other.channels} channels")
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.samples += other.samples
+        self.counts += other.counts
+        self.limbs += other.limbs
+
+    @property
+    def means(self) -> Array:
+        """Mean of every channel over samples and positions, float64 ``(channels,)``."""
+        return np.asarray((self.limbs[0] / _COARSE + self.limbs[1] / _FINE) / max(self.samples, 1))
+
+    def histogram(self) -> tuple[Array, Array]:
+        """Values and how often they occur, values ascending: float64 ``(k,)``, int64 ``(k,)``, empty patterns left out."""
+        seen = np.flatnonzero(self.counts)
+        values, counts = PATTERN_VALUES[seen], self.counts[seen]
+        order = np.argsort(values, kind="stable")
+        return np.clip(values[order], self.low, self.high), counts[order]
+
+
+def _patterns(x: Array) -> Array:
+    flat = np.ascontiguousarray(x, np.float32).reshape(len(x), -1)
+    step = _step(flat.shape[1])
+    upper = (flat if step == 1 else np.ascontiguousarray(flat[:, ::step])).view(np.uint16).reshape(-1)[1::2]
+    return np.bincount(upper, minlength=PATTERNS)
+
+
+def _step(size: int) -> int:
+    """The smallest stride that keeps at most SAMPLED of ``size`` elements and shares no factor with ``size``."""
+    step = -(-size // SAMPLED)
+    while step > 1 and math.gcd(step, size) != 1:
+        step += 1
+    return max(step, 1)
+
+
+def _pattern_values() -> Array:
+    """The middle of every pattern's interval as float64; NaN and infinity never occur."""
+    patterns = np.arange(PATTERNS, dtype=np.uint32)
+    with np.errstate(invalid="ignore"):
+        values = ((patterns << 16) | 0x8000).view(np.float32).astype(np.float64)
+    values[[0, 0x8000]] = 0.0  # zeros, and what is too small to matter
+    return values
+
+
+PATTERN_VALUES = _pattern_values()

@@ -1,0 +1,86 @@
+"""Give a lowered graph its weights and its names: initializers by Keras variable path, nodes by Keras layer path."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from converter.frontend.lower import layer_of
+from converter.frontend.trace import Trace
+from converter.graph import edit, ledger, query
+from converter.graph.query import LAYER_KEY
+from converter.spec.quant import Array
+
+
+def bind(model: ir.Model, traced: Trace) -> None:
+    """Turn the variable inputs of ``model`` into initializers, start its ledger, and name inputs, outputs and nodes."""
+    graph = model.graph
+    model.meta[ledger.META] = ledger.Ledger(opset=query.opset(model))
+    book = ledger.of(model)
+    for name, value in graph.initializers.items():
+        book.constant(name, _numbers(value))
+    by_name = {query.name_of(v): v for v in graph.inputs}
+    free = {name: by_name[name] for name in traced.inputs if name in by_name}
+    graph.inputs.clear()
+    graph.inputs.extend(free[name] for name in traced.inputs if name in free)
+    _variables(model, traced, by_name)
+    for name, tensor in traced.constants.items():
+        if name in by_name:
+            _become_initializer(model, by_name[name], np.asarray(tensor.numpy()), name)
+            book.constant(query.name_of(by_name[name]), np.asarray(tensor.numpy()))
+    _name_ends(model, traced, free)
+    _name_nodes(model, traced)
+
+
+def _numbers(value: ir.Value) -> Array:
+    assert value.const_value is not None
+    return value.const_value.numpy()
+
+
+def _variables(model: ir.Model, traced: Trace, by_name: dict[str, ir.Value]) -> None:
+    book = ledger.of(model)
+    for name, variable in traced.variables.items():
+        value = by_name.get(name)
+        if value is None or not value.uses():
+            continue
+        _become_initializer(model, value, np.asarray(variable.numpy()), f"@{variable.path}")  # the plain path is for what is left in the end
+        book.variable(query.name_of(value), variable.path)
+
+
+def _become_initializer(model: ir.Model, value: ir.Value, array: Array, base: str) -> None:
+    value.name = edit.fresh_name(model, base)
+    value.shape, value.const_value = ir.Shape(array.shape), ir.tensor(array, name=value.name)
+    value.type = ir.TensorType(value.const_value.dtype)
+    model.graph.register_initializer(value)
+
+
+def _name_ends(model: ir.Model, traced: Trace, free: dict[str, ir.Value]) -> None:
+    for old, name in zip(traced.inputs, traced.input_names, strict=True):
+        if old in free:
+            free[old].name = edit.fresh_name(model, name)
+            _free_batch(free[old])
+    for value, name in zip(model.graph.outputs, traced.output_names, strict=True):
+        value.name = edit.fresh_name(model, name)
+        _free_batch(value)
+
+
+def _free_batch(value: ir.Value) -> None:
+    """Call the first axis ``batch`` and give other free axes a number, where the shape is known."""
+    if value.shape is not None and len(value.shape):
+        dims: list[int | str] = [d if isinstance(d, int) else f"{value.name}_{i}" for i, d in enumerate(value.shape)]
+        if not isinstance(dims[0], int):
+            dims[0] = "batch"
+        value.shape = ir.Shape(dims)
+
+
+def _name_nodes(model: ir.Model, traced: Trace) -> None:
+    """Name every node and what it makes by layer path and operator, and note the layer path on it."""
+    ends = {id(v) for v in model.graph.outputs}
+    for node in model.graph.all_nodes():
+        path = layer_of(node.name or "", traced) or layer_of(node.outputs[0].name or "", traced)
+        if path:
+            node.metadata_props[LAYER_KEY] = path
+        node.name = edit.fresh_name(model, f"{path or 'graph'}/{node.op_type}")
+        for index, out in enumerate(node.outputs):
+            if id(out) not in ends:
+                out.name = edit.fresh_name(model, f"{node.name}:{index}")

@@ -1,0 +1,69 @@
+"""TensorFlow operators to ONNX operators: tf2onnx without its optimizer, and a check that nothing was left over."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from typing import Any
+
+import onnx_ir as ir
+
+from converter.errors import ConversionError, UsageError
+from converter.frontend.trace import SCOPE, Trace
+from converter.graph import io
+
+OPSETS = range(13, 19)
+DEFAULT_OPSET = 18
+
+
+def lower(traced: Trace, opset: int) -> ir.Model:
+    """The traced graph as ONNX; variables and captured tensors are still inputs, named as in the trace.
+
+    Raises:
+        UsageError: the opset is not supported.
+        ConversionError: an operator has no ONNX form; the text names the Keras layer and every such operator.
+    """
+    if opset not in OPSETS:
+        raise UsageError(f"opset {opset} is not supported for export; supported: {OPSETS.start} to {OPSETS.stop - 1}")
+    model = io.from_bytes(_convert(traced, opset))
+    left = [node for node in model.graph.all_nodes() if not io.is_known(node.op_type, node.domain, opset)]
+    if left:
+        places = "; ".join(f"{layer_of(node.name or '', traced) or node.name}: {node.op_type}" for node in left[:10])
+        raise ConversionError(f"{len(left)} operators have no ONNX form (Keras layer: TensorFlow operator): {places}. "
+                              "Replace these layers, or express them with operations that ONNX has")
+    return model
+
+
+def _convert(traced: Trace, opset: int) -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # tf2onnx still asks numpy for np.object
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import tensorflow as tf
+        from tf2onnx import tfonnx
+
+        logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.import_graph_def(traced.graph.as_graph_def(add_shapes=True), name="")
+        inputs = [*traced.inputs, *traced.variables, *traced.constants]
+        try:
+            lowered = tfonnx.process_tf_graph(graph, opset=opset, input_names=inputs, output_names=list(traced.outputs))
+            return bytes(lowered.make_model("converter").SerializeToString())
+        except (ValueError, TypeError, KeyError, NotImplementedError, AssertionError, AttributeError, IndexError, RuntimeError) as error:
+            raise ConversionError(f"tf2onnx cannot convert this model: {_with_layers(str(error), traced)[:600]}") from error
+
+
+def layer_of(name: str, traced: Trace) -> str | None:
+    """Path of the Keras layer whose scope an operation name carries, or None."""
+    found = re.findall(rf"{SCOPE}(\d+)/", name)
+    return traced.paths[int(found[-1])] if found else None
+
+
+def _with_layers(text: str, traced: Trace) -> str:
+    """``text`` with scopes of ours replaced by the paths of the Keras layers."""
+
+    def path(match: Any) -> str:
+        return f"layer {traced.paths[int(match[1])]!r}, "
+
+    return re.sub(rf"{SCOPE}(\d+)/", path, text.strip())

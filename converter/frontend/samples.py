@@ -1,0 +1,46 @@
+"""Inputs to prove parity on: random ones and edges, for any signature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from converter.spec.quant import Array
+from converter.spec.signature import TensorInfo
+
+FREE_LENGTH = 32  # a free axis that is not the batch: long enough for strides and windows, short enough to be quick
+
+
+def parity_inputs(inputs: Sequence[TensorInfo], vocabulary: int = 2) -> Iterator[tuple[str, dict[str, Array]]]:
+    """Named feeds: batch 1 and 3, random values of two spreads, all zeros, all ones.
+
+    Args:
+        inputs: of the model.
+        vocabulary: integers are drawn from ``[0, vocabulary)``.
+    """
+    rng = np.random.default_rng(0)
+    yield "random, batch 3", {i.name: _random(i, 3, rng, 1.0, vocabulary) for i in inputs}
+    yield "random, batch 1", {i.name: _random(i, 1, rng, 1.0, vocabulary) for i in inputs}
+    yield "wide, batch 3", {i.name: _random(i, 3, rng, 50.0, vocabulary) for i in inputs}
+    yield "zeros", {i.name: np.zeros(_shape(i, 1), i.dtype) for i in inputs}
+    yield "ones", {i.name: np.ones(_shape(i, 1), i.dtype) for i in inputs}
+
+
+def _shape(info: TensorInfo, batch: int) -> tuple[int, ...]:
+    first = info.shape[0] if info.shape and isinstance(info.shape[0], int) else batch
+    return (first, *(d if isinstance(d, int) else FREE_LENGTH for d in info.shape[1:])) if info.shape else ()
+
+
+def _random(info: TensorInfo, batch: int, rng: np.random.Generator, spread: float, vocabulary: int) -> Array:
+    shape = _shape(info, batch)
+    if info.kind == "f":
+        return np.asarray(rng.normal(0, spread, shape).astype(info.dtype))
+    return rng.integers(0, 2 if info.kind == "b" else max(vocabulary, 1), shape).astype(info.dtype)
+
+
+def vocabulary(model: Any) -> int:
+    """The smallest ``input_dim`` of the model's embeddings, so that random ids are valid; 2 where there is none."""
+    sizes = [int(layer.input_dim) for layer in model._flatten_layers() if hasattr(layer, "input_dim") and isinstance(layer.input_dim, int)]
+    return min(sizes, default=2)

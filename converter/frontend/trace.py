@@ -1,0 +1,133 @@
+"""Trace a Keras model without its weights: every variable is an argument of the traced function.
+
+So no weight passes through TensorFlow's protobufs, and the graph that comes out says which variable goes where.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from converter.errors import ConversionError
+from converter.frontend.keras_source import CallSpec, import_keras, output_names
+
+SCOPE = "keras_layer"
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A traced model.
+
+    Args:
+        graph: ``tf.Graph`` of the function.
+        inputs: tensor names of the model's inputs, in the order of the call specification.
+        input_names: their Keras names.
+        outputs: tensor names of the outputs, flattened.
+        output_names: their names.
+        variables: tensor name of every variable argument, to the Keras variable.
+        constants: tensor name of every captured tensor that is no variable, to its value.
+        paths: index in the name scope to the path of the Keras layer.
+    """
+
+    graph: Any
+    inputs: tuple[str, ...]
+    input_names: tuple[str, ...]
+    outputs: tuple[str, ...]
+    output_names: tuple[str, ...]
+    variables: dict[str, Any]
+    constants: dict[str, Any]
+    paths: tuple[str, ...]
+
+
+def trace(model: Any, spec: CallSpec) -> Trace:
+    """Trace ``model(inputs, training=False)``.
+
+    Raises:
+        ConversionError: the model cannot be traced, or it reads a variable that Keras does not track.
+    """
+    keras = import_keras()
+    import tensorflow as tf
+
+    flat = keras.tree.flatten(spec.structure)
+    specs = [tf.TensorSpec(t.shape, t.dtype, name=f"input{i}") for i, t in enumerate(flat)]
+    _build(model, spec)
+    variables = list(model.variables)
+    slots = [tf.TensorSpec(v.shape, v.dtype, name=f"variable{i}") for i, v in enumerate(variables)]
+    structure: list[Any] = []
+
+    def call(values: list[Any], inputs: list[Any]) -> list[Any]:
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            outputs = model(keras.tree.pack_sequence_as(spec.structure, inputs), training=False)
+        structure[:] = [outputs]
+        return [tf.identity(t) for t in keras.tree.flatten(outputs)]
+
+    with _LOCK, _functions_inlined(tf), _layer_scopes(keras, tf) as paths:
+        concrete = _concrete(tf, call, slots, specs, model)
+    return _collect(concrete, spec, variables, structure[0], model, tuple(paths))
+
+
+def _build(model: Any, spec: CallSpec) -> None:
+    """Create the variables of a model that was never called (symbolically: nothing is computed)."""
+    import_keras()
+    if not model.built or not getattr(model, "inputs", None):
+        from keras import backend
+
+        backend.compute_output_spec(lambda x: model(x, training=False), spec.structure)
+
+
+def _concrete(tf: Any, call: Any, slots: list[Any], specs: list[Any], model: Any) -> Any:
+    try:
+        return tf.function(call, autograph=False).get_concrete_function(slots, specs)
+    except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError, tf.errors.OpError) as error:
+        raise ConversionError(f"Keras model {model.name!r} cannot be traced: {type(error).__name__}: {str(error).strip()[:600]}") from error
+
+
+def _collect(concrete: Any, spec: CallSpec, variables: list[Any], outputs: Any, model: Any, paths: tuple[str, ...]) -> Trace:
+    names = [t.name for t in concrete.inputs]
+    count, width = len(variables), len(spec.names)
+    captured = dict(zip(names[count + width:], concrete.captured_inputs, strict=True))
+    resources = [name for name, t in captured.items() if t.dtype.name == "resource"]
+    if resources:
+        raise ConversionError(f"Keras model {model.name!r} reads {len(resources)} variables that Keras does not track; make them with "
+                              "self.add_weight or keras.Variable in the layer")
+    return Trace(concrete.graph, tuple(names[count:count + width]), spec.names, tuple(t.name for t in concrete.outputs),
+                 tuple(output_names(model, outputs)), dict(zip(names[:count], variables, strict=True)), captured, paths)
+
+
+@contextlib.contextmanager
+def _functions_inlined(tf: Any) -> Iterator[None]:
+    """Run functions inside functions as plain Python, so that what Keras compiles with XLA is part of the graph."""
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+@contextlib.contextmanager
+def _layer_scopes(keras: Any, tf: Any) -> Iterator[list[str]]:
+    """Put every operation under a name scope that says which layer called it; yields the layer paths by index.
+
+    TensorFlow makes scope names unique by numbers, so they cannot be mapped back to layers; an absolute scope can.
+    """
+    paths: list[str] = []
+    indices: dict[int, int] = {}
+    original = keras.Layer.__call__
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        index = indices.setdefault(id(self), len(paths))
+        if index == len(paths):
+            paths.append(self.path or self.name)
+        with tf.name_scope(f"{SCOPE}{index}/"):
+            return original(self, *args, **kwargs)
+
+    keras.Layer.__call__ = call
+    try:
+        yield paths
+    finally:
+        keras.Layer.__call__ = original

@@ -1,0 +1,42 @@
+"""Final names: every initializer is called after the Keras variable that it mainly is.
+
+A kernel keeps its variable path however much was folded into it. A bias that came out of a fold is called after the
+variable that a bias is named by (``.../bias``, ``.../beta``) if it has one, else ``<layer>/bias``.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from converter.graph import edit, ledger, query
+from converter.passes.base import GraphPass
+
+
+class NameInitializers(GraphPass):
+    """Name weights after Keras variables, and nodes by their place in the graph."""
+
+    def rewrite(self, model: ir.Model) -> int:
+        """One walk in topological order, so that the same graph gets the same names."""
+        taken: dict[int, str] = {}
+        for node in model.graph:
+            for index, value in enumerate(node.inputs):
+                if value is not None and query.constant(value) is not None and id(value) not in taken:
+                    taken[id(value)] = edit.rename(model, value, _wanted(model, node, index, value))
+        return len(taken)
+
+
+def _wanted(model: ir.Model, node: ir.Node, index: int, value: ir.Value) -> str:
+    sources = ledger.of(model).sources(query.name_of(value))
+    if not sources:
+        return f"{node.name}/{_role(node, index)}"
+    if index != 2:
+        return next((s for s in sources if s.rsplit("/", 1)[-1] in ("kernel", "depthwise_kernel", "pointwise_kernel", "embeddings")), sources[0])
+    own = next((s for s in sources if s.endswith("/bias")), None)
+    return own or f"{query.layer_path(node)}/bias"
+
+
+def _role(node: ir.Node, index: int) -> str:
+    known = {"Clip": ("x", "min", "max"), "Reshape": ("x", "shape"), "Pad": ("x", "pads", "value"), "Conv": ("x", "weight", "bias"),
+             "Gemm": ("x", "weight", "bias"), "Squeeze": ("x", "axes"), "Unsqueeze": ("x", "axes")}
+    names = known.get(node.op_type, ())
+    return names[index] if index < len(names) else f"constant_{index}"

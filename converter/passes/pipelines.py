@@ -1,0 +1,40 @@
+"""The order of the passes, by hand, with the reason for every line."""
+
+from __future__ import annotations
+
+from converter.passes.activations import SimplifyActivations
+from converter.passes.affine import FoldAffineAfter
+from converter.passes.affine_before import FoldAffineBefore
+from converter.passes.base import GraphPass
+from converter.passes.cleanup import DropUnused, MergeEqual, RemoveNoOps, SortAndShape
+from converter.passes.constants import FoldConstants
+from converter.passes.dense import FlattenInChannelsFirst, MatMulToGemm
+from converter.passes.layout import SinkTransposes
+from converter.passes.naming import NameInitializers
+from converter.passes.pads import FoldPad
+from converter.passes.pooling import ReduceMeanToPool
+
+
+def clean() -> list[GraphPass]:
+    """From a lowered graph to the canonical float graph."""
+    return [
+        SortAndShape(),            # the rules below look at ranks and shapes
+        RemoveNoOps(),             # an Identity between two nodes hides that they are neighbours
+        FoldConstants(),           # weights arrive reshaped, BatchNorm as arithmetic on vectors
+        DropUnused(),              # what only fed folded nodes is gone before anything counts readers
+        SinkTransposes(),          # needs constants folded; everything below expects channels first
+        RemoveNoOps(),             # transposes that became the identity
+        SortAndShape(),            # shapes of what was moved
+        SimplifyActivations(),     # before folds, so that Relu and Clip stand where engines look for them
+        MatMulToGemm(),            # gives dense layers a place for a bias
+        FoldAffineAfter(),         # BatchNorm and bias behind convolution and dense
+        FoldPad(),                 # before the next line: a padded convolution takes no shift from in front
+        FoldAffineBefore(),        # BatchNorm in front, where it is exact
+        ReduceMeanToPool(),        # needs channels first
+        SortAndShape(),            # shapes of what was rewritten
+        FlattenInChannelsFirst(),  # the last transpose of a network that ends in Flatten and Dense
+        FoldConstants(),           # what the folds left constant
+        MergeEqual(),              # last: equal nodes may differ only in what was folded above
+        NameInitializers(),        # names of the result, not of the steps
+        SortAndShape(),            # the order and the shapes that are written
+    ]

@@ -1,0 +1,39 @@
+"""Averages over all positions as GlobalAveragePool: ``ReduceMean over the spatial axes (x) = GlobalAveragePool(x)``.
+
+Without ``keepdims`` a Flatten follows, since GlobalAveragePool keeps the axes. Exact up to the order of the sum.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from converter.graph import edit, query
+from converter.passes.base import GraphPass, Promise
+
+
+class ReduceMeanToPool(GraphPass):
+    """ReduceMean over all spatial axes of a channels-first tensor becomes GlobalAveragePool."""
+
+    promise = Promise.ROUNDING
+
+    def rewrite(self, model: ir.Model) -> int:
+        """One walk."""
+        return sum(_rewrite(model, node) for node in model.graph if node.op_type == "ReduceMean")
+
+
+def _rewrite(model: ir.Model, node: ir.Node) -> bool:
+    source = node.inputs[0]
+    rank = query.rank_of(source) if source is not None else None
+    axes = query.ints(node, "axes") or query.int_list(query.input_at(node, 1))
+    if source is None or rank is None or rank < 3 or not axes or not query.is_float32(source):
+        return False
+    if sorted(a % rank for a in axes) != list(range(2, rank)):
+        return False
+    if query.integer(node, "keepdims", 1):
+        edit.change_operator(node, "GlobalAveragePool", [source])
+        return True
+    pooled = edit.insert_before(model, node, "GlobalAveragePool", [source], f"{node.name}/GlobalAveragePool")
+    if source.shape is not None:
+        pooled.shape = ir.Shape([*list(source.shape)[:2], *[1] * (rank - 2)])
+    edit.change_operator(node, "Flatten", [pooled], axis=1)
+    return True

@@ -1,0 +1,208 @@
+"""Decide which values get which grid. Reads the graph, the target and the recipe; holds no numbers, changes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+import numpy as np
+import onnx_ir as ir
+
+from converter.errors import UsageError, known
+from converter.graph import ops, query
+from converter.passes.activations import bounds
+from converter.spec.plan import Derived, Entry, Layer, Own, QuantPlan, Shared
+from converter.spec.recipe import FLOAT, Recipe, Rule
+from converter.spec.report import Report, Skip, Why
+from converter.spec.target import OpRule, Role, Target
+
+
+def make_plan(model: ir.Model, target: Target, recipe: Recipe) -> tuple[QuantPlan, Report]:
+    """The plan for a clean float graph, and what is left in float and why.
+
+    Raises:
+        UsageError: a rule of the recipe matches no node of the graph.
+    """
+    check_rules(model, recipe)
+    report = Report("plan")
+    chosen = _integer_nodes(model, target, recipe, report)
+    absorbed = _absorbed(model, target, chosen)
+    entries = _entries(model, target, recipe, chosen, absorbed)
+    layers = tuple(_layer(node, absorbed) for node in model.graph if node in chosen and _weighted(node, target))
+    for layer in layers:
+        entries[layer.weight] = Own(target.weight, layer.channel)
+        if layer.bias is not None:
+            entries[layer.bias] = Derived(target.bias, layer.source, layer.weight)
+    plan = QuantPlan(entries, layers, frozenset(node.name or "" for node in chosen))
+    report.done.append(f"{len(layers)} layers with weights and {len(chosen) - len(layers)} other operators on integers")
+    return plan, report
+
+
+def check_rules(model: ir.Model, recipe: Recipe) -> None:
+    """Raise a UsageError for a rule that matches nothing: it is a typo, or meant for another model."""
+    nodes = list(model.graph)
+    for rule in recipe.rules:
+        if rule.where != "*" and not any(_matches(rule, node) for node in nodes):
+            kinds = known({n.op_type for n in nodes})
+            places = known({query.layer_path(n) for n in nodes}, 12)
+            raise UsageError(f"recipe {recipe.name}: rule {rule.where!r} matches no node; operators: {kinds}; layers: {places}")
+
+
+def _matches(rule: Rule, node: ir.Node) -> bool:
+    return any(fnmatchcase(name, rule.where) for name in (node.op_type, node.name or "", query.layer_path(node)))
+
+
+def _setting(recipe: Recipe, node: ir.Node | None, field: str) -> str | None:
+    """What the last rule that matches ``node`` and speaks of ``field`` says."""
+    said = [getattr(r, field) for r in recipe.rules if getattr(r, field) is not None and (r.where == "*" or (node is not None and _matches(r, node)))]
+    return said[-1] if said else None
+
+
+def _weighted(node: ir.Node, target: Target) -> bool:
+    rule = target.rule(node.op_type)
+    return rule is not None and rule.weight
+
+
+def _integer_nodes(model: ir.Model, target: Target, recipe: Recipe, report: Report) -> set[ir.Node]:
+    """Nodes that will run on integers: layers with weights, and what lies between and behind them."""
+    chosen: set[ir.Node] = set()
+    for node in model.graph:
+        rule = target.rule(node.op_type) if node.domain in ("", "ai.onnx") else None
+        if rule is None:
+            continue
+        why = _refusal(node, rule, recipe)
+        if why is None and not rule.weight and not _fed_by_integers(node, target, chosen):
+            why = Why.NO_GAIN if rule.role is Role.COMPUTE else None
+            if why is None:
+                continue
+        if why is None:
+            chosen.add(node)
+        else:
+            report.skipped.append(Skip(query.layer_path(node), why, node.op_type))
+    _drop_loose_ends(model, target, chosen)
+    report.skipped += [Skip(query.layer_path(n), Why.NO_INTEGER_KERNEL, n.op_type) for n in model.graph
+                       if target.rule(n.op_type) is None and not _is_activation(n, target)]
+    return chosen
+
+
+def _is_activation(node: ir.Node, target: Target) -> bool:
+    return any(node.op_type in rule.fuses for rule in target.rules)
+
+
+def _refusal(node: ir.Node, rule: OpRule, recipe: Recipe) -> Why | None:
+    if FLOAT in (_setting(recipe, node, "weight") if rule.weight else None, _setting(recipe, node, "activation")):
+        return Why.BY_RECIPE
+    source = node.inputs[0] if node.inputs else None
+    if source is None or not query.is_float32(source):
+        return Why.NOT_FLOAT
+    if not rule.weight:
+        constant = any(query.constant(v) is not None for v in _activations(node))
+        return Why.NO_INTEGER_KERNEL if constant and rule.role is Role.COMPUTE else None
+    weight = query.constant(node.inputs[1])
+    bias = query.input_at(node, 2)
+    if weight is None or (bias is not None and query.constant(bias) is None):
+        return Why.NOT_CONSTANT
+    plain = node.op_type != "Gemm" or (query.number(node, "alpha", 1) == query.number(node, "beta", 1) == 1 and not query.integer(node, "transA", 0))
+    ranks_fit = node.op_type != "MatMul" or weight.ndim == 2
+    return None if plain and ranks_fit and weight.dtype == np.float32 and _vector_bias(node) else Why.NO_INTEGER_KERNEL
+
+
+def _vector_bias(node: ir.Node) -> bool:
+    bias = query.constant(query.input_at(node, 2))
+    return bias is None or bias.ndim == 1
+
+
+def _activations(node: ir.Node) -> Iterable[ir.Value]:
+    """Float inputs that carry data (not weights, not shapes)."""
+    limit = None if node.op_type in ("Add", "Mul", "Concat") else 1
+    return [v for v in list(query.inputs_of(node))[:limit] if query.is_float32(v)]
+
+
+def _through_activation(value: ir.Value, target: Target) -> ir.Node | None:
+    """The node that makes ``value``, looking through one fused activation."""
+    node = value.producer()
+    if node is not None and _is_activation(node, target) and bounds(node) is not None and node.inputs[0] is not None:
+        inner = node.inputs[0].producer()
+        if inner is not None and _fuses(inner, node, target):
+            return inner
+    return node
+
+
+def _fed_by_integers(node: ir.Node, target: Target, chosen: set[ir.Node]) -> bool:
+    """Whether every data input comes from a node on integers or straight from the caller, and at least one from the former."""
+    makers = [_through_activation(v, target) for v in _activations(node)]
+    if target.rule(node.op_type) is not None and node.op_type == "Transpose" and makers == [None]:
+        return True  # the layout change at the input: four times less to move as codes
+    return all(m is None or m in chosen for m in makers) and any(m in chosen for m in makers)
+
+
+def _drop_loose_ends(model: ir.Model, target: Target, chosen: set[ir.Node]) -> None:
+    """Take back operators that only move data and that no integer node reads: codes would be made and undone for nothing."""
+    for node in reversed(model.graph):
+        rule = target.rule(node.op_type)
+        if node in chosen and rule is not None and rule.role is Role.PASS:
+            readers = [use.node for out in node.outputs for use in out.uses()]
+            if not readers or not all(r in chosen for r in readers) or any(out.is_graph_output() for out in node.outputs):
+                chosen.discard(node)
+
+
+def _fuses(node: ir.Node, activation: ir.Node, target: Target) -> bool:
+    """Whether the engine folds ``activation`` into ``node``: it starts at 0, which the unsigned grid cuts off by itself."""
+    rule, found = target.rule(node.op_type), bounds(activation)
+    return (rule is not None and activation.op_type in rule.fuses and found is not None and found[1][0] == 0.0
+            and query.sole_consumer(node.outputs[0]) is activation)
+
+
+def _absorbed(model: ir.Model, target: Target, chosen: set[ir.Node]) -> dict[ir.Node, ir.Node]:
+    """Integer node to the activation that is fused into it."""
+    out: dict[ir.Node, ir.Node] = {}
+    for node in model.graph:
+        reader = query.sole_consumer(node.outputs[0]) if node in chosen else None
+        if reader is not None and _fuses(node, reader, target):
+            out[node] = reader
+    return out
+
+
+def _result(node: ir.Node, absorbed: dict[ir.Node, ir.Node]) -> ir.Value:
+    return absorbed.get(node, node).outputs[0]
+
+
+def _entries(model: ir.Model, target: Target, recipe: Recipe, chosen: set[ir.Node], absorbed: dict[ir.Node, ir.Node]) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    for node in model.graph:
+        rule = target.rule(node.op_type)
+        if node not in chosen or rule is None:
+            continue
+        for value in _activations(node):
+            name = query.name_of(value)
+            if name not in entries:
+                entries[name] = _own(target, recipe, value.producer(), value, node)
+        result = _result(node, absorbed)
+        if rule.weight and node.op_type in ("Gemm", "MatMul") and not _read_by_integers(result, chosen):
+            continue  # the kernel writes float by itself; codes would only cost accuracy
+        if rule.role is Role.PASS:
+            entries[query.name_of(result)] = Shared(query.name_of(next(iter(_activations(node)))))
+        else:
+            entries[query.name_of(result)] = _own(target, recipe, node, result, absorbed.get(node))
+    return entries
+
+
+def _own(target: Target, recipe: Recipe, maker: ir.Node | None, value: ir.Value, last: ir.Node | None) -> Own:
+    clamp = bounds(value.producer()) if value.producer() is not None else None  # type: ignore[arg-type]
+    low, high = clamp[1] if clamp is not None else (-math.inf, math.inf)
+    unsigned = low >= 0 or (maker is not None and maker.op_type == "Sigmoid")
+    return Own(target.activation, None, _setting(recipe, maker or last, "observer") or "mse", unsigned, None if math.isinf(high) else high)
+
+
+def _read_by_integers(value: ir.Value, chosen: set[ir.Node]) -> bool:
+    readers = [use.node for use in value.uses()]
+    return bool(readers) and any(r in chosen for r in readers)
+
+
+def _layer(node: ir.Node, absorbed: dict[ir.Node, ir.Node]) -> Layer:
+    source, weight, bias = node.inputs[0], node.inputs[1], query.input_at(node, 2)
+    axis = ops.weight_axis(node)
+    assert source is not None and weight is not None and axis is not None
+    return Layer(node.name or "", node.op_type, query.layer_path(node), query.name_of(source), query.name_of(weight),
+                 None if bias is None else query.name_of(bias), query.name_of(_result(node, absorbed)), axis)

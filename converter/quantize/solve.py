@@ -1,0 +1,121 @@
+"""Find the numbers of a plan: scales and zero points of activations from statistics, of weights from the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from converter.calibrate import OBSERVERS, Statistics
+from converter.errors import ConversionError, known
+from converter.graph import query
+from converter.quantize import bias_correction, weights
+from converter.quantize.weights import Codes
+from converter.spec.plan import Fixed, Layer, Own, QuantPlan
+from converter.spec.quant import Array, QParams, QuantSpec, from_range
+from converter.spec.target import Saturation, Target
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCodes:
+    """Everything that one layer with weights becomes.
+
+    Args:
+        weight: integer weights.
+        bias: int32 codes ``(channels,)``, or None where there is no bias.
+        bias_params: the grid of the bias.
+        corrected: what bias correction took off the float bias, float64 ``(channels,)``.
+    """
+
+    weight: Codes
+    bias: Array | None
+    bias_params: QParams
+    corrected: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Numbers for a plan: grids of activations by value name, codes of layers by node name, and chosen ranges."""
+
+    activations: dict[str, QParams] = field(default_factory=dict)
+    layers: dict[str, LayerCodes] = field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def solve(plan: QuantPlan, model: ir.Model, seen: Mapping[str, Statistics], target: Target, *, correct_bias: bool = True) -> Solution:
+    """Numbers for every entry of ``plan``.
+
+    Args:
+        plan: of ``model``.
+        model: the float graph.
+        seen: statistics of every observed value and of every layer's input.
+        target: decides whether weights must respect the bound of saturating kernels.
+        correct_bias: take the expected shift of quantized weights back through the bias.
+
+    Raises:
+        ConversionError: statistics are missing.
+    """
+    out = Solution()
+    for name, entry in plan.entries.items():
+        if isinstance(entry, Own) and entry.observer:
+            out.ranges[name] = _range(entry, _statistics(seen, name))
+            out.activations[name] = _pinned(entry, *out.ranges[name])
+        elif isinstance(entry, Fixed):
+            out.activations[name] = QParams(entry.spec, np.array(entry.scale, np.float32), np.array(entry.zero_point, entry.spec.dtype))
+    for name in plan.entries:
+        owner = plan.owner(name)
+        if owner in out.activations:
+            out.activations[name] = out.activations[owner]
+    nodes = {node.name: node for node in model.graph}
+    for layer in plan.layers:
+        means = seen[layer.source].means if correct_bias and layer.source in seen else None
+        out.layers[layer.name] = _layer(nodes[layer.name], layer, out.activations[layer.source], target, means)
+    return out
+
+
+def _statistics(seen: Mapping[str, Statistics], name: str) -> Statistics:
+    if name not in seen or seen[name].samples == 0:
+        raise ConversionError(f"no statistics of tensor {name}; there are statistics of {known(seen)}")
+    return seen[name]
+
+
+def _range(entry: Own, statistics: Statistics) -> tuple[float, float]:
+    assert entry.observer is not None
+    low, high = OBSERVERS.get(entry.observer)(statistics, entry.spec)
+    if entry.ceiling is not None:
+        high = min(high, entry.ceiling)
+    return (max(low, 0.0) if entry.unsigned else low), max(high, low)
+
+
+def _pinned(entry: Own, low: float, high: float) -> QParams:
+    """The grid for a range. An unsigned value has zero point 0, or the engine would not fuse the activation in front of it."""
+    params = from_range(entry.spec, 0.0 if entry.unsigned else low, high)
+    if entry.ceiling is not None and float(params.scale) * (entry.spec.limits[1] - entry.spec.limits[0]) > entry.ceiling:
+        return QParams(params.spec, np.asarray(np.nextafter(params.scale, np.float32(0))), params.zero_point)
+    return params
+
+
+def _layer(node: ir.Node, layer: Layer, source: QParams, target: Target, means: Array | None) -> LayerCodes:
+    weight, bias = query.constant(node.inputs[1]), query.constant(query.input_at(node, 2))
+    assert weight is not None
+    bias64 = None if bias is None else bias.astype(np.float64)
+    codes = weights.encode(
+        weight, layer.channel, target.weight, op_type=node.op_type, group=query.integer(node, "group", 1),
+        transposed=bool(query.integer(node, "transB", 0)), pairs=target.saturation is Saturation.PAIRS,
+        smallest=None if bias64 is None else np.abs(bias64) / (float(source.scale) * weights.BIAS_ROOM))
+    corrected = np.zeros(weight.shape[layer.channel])
+    if means is not None:
+        corrected = bias_correction.shift(node, codes.params.dequantize(codes.codes) - weight, means)
+    grid = _bias_grid(target.bias, source, codes.params)
+    if bias64 is None and means is None:
+        return LayerCodes(codes, None, grid, corrected)
+    total = (0.0 if bias64 is None else bias64) - corrected
+    return LayerCodes(codes, grid.quantize(np.asarray(total)), grid, corrected)
+
+
+def _bias_grid(spec: QuantSpec, source: QParams, weight: QParams) -> QParams:
+    """``scale = scale(activation) * scale(weight)`` in float32, as onnxruntime computes it; zero point 0."""
+    scale = np.maximum(source.scale * weight.scale, np.finfo(np.float32).tiny)
+    return QParams(spec, scale.astype(np.float32), np.zeros(scale.shape, spec.dtype), 0)

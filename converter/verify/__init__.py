@@ -1,0 +1,1 @@
+"""Comparing models, and saying how sure the comparison is."""

@@ -1,0 +1,81 @@
+"""The only place where a tolerance is written, each with its reason.
+
+A tolerance is chosen such that a model that is wrong in a way people meet (zero, doubled, 1 % off, one channel wrong,
+rolled, not finite, constant) is beyond it, and a model that only rounds in another order is within it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Every bound that a judgement uses. Errors are shares of the output's range (largest minus smallest reference value).
+
+    Args:
+        parity_float64: engines compute some float64 operators in float32, which costs about 1e-7; more is a wrong model.
+        parity_float32: sums in another order cost 1e-7 to 1e-5 of the range, growing with depth; the smallest error that
+            people would call wrong (1 % on one channel) costs 1e-3 and more. The bound lies between the two.
+        parity_float16: the machine epsilon is 1e-3, and the two engines widen to float32 at different places; 20 epsilons.
+        parity_bfloat16: the machine epsilon is 8e-3; about 13 epsilons. A model that is 1 % off cannot be told from rounding.
+        parity_expected: float32 errors above this pass, but are worth a line in the report.
+        rounding: epsilons of the largest output that are always allowed: an output of 1000 +- 0.001 cannot be more exact.
+        channel: largest error of one channel (last axis) as a share of the range of that channel alone. Without it, a channel
+            of probabilities beside a channel of pixels could be anything. Far above ``parity_float32``, since the range of one
+            channel over few samples may be small by chance.
+        channel_values: fewer values than this in a channel say nothing about its range.
+        fused_gap_db: the fused and the unfused integer graph differ by single steps of the grid where kernels are exact, far
+            below half a decibel; saturating kernels cost 1 to 18 dB.
+        gap_cap_db: above this SNR both graphs differ from the reference by float rounding only, so gaps there mean nothing.
+        db_cap: stands for the infinite SNR of equal outputs, so that reports stay numbers.
+        lost_snr_db: an output with less signal than this over its error does not follow the reference, whatever it is.
+        weak_snr_db, weak_agreement: below both, an output of class scores does not follow the reference either.
+        probability_floor: probabilities below it count as this in a divergence; integer outputs reach 0.
+        probability_excess: how far above 1 a rounded probability may lie.
+        probability_sum: how far from 1 the sum of rounded probabilities may lie (bfloat16 costs 0.4 %).
+        confidence: two-sided level of every interval.
+        limit_slack: a measured drop equals the limit within this share of it; covers rounding of the sums only.
+        small_sample: below this many real-valued samples the normal theory of an interval is said to be rough.
+        rule_of_three: changed pairs assumed among as many samples in which none changed: the 95 % upper bound for a rate of 0.
+    """
+
+    parity_float64: float = 1e-6
+    parity_float32: float = 1e-4
+    parity_float16: float = 2e-2
+    parity_bfloat16: float = 1e-1
+    parity_expected: float = 1e-5
+    rounding: float = 4.0
+    channel: float = 0.05
+    channel_values: int = 3
+    fused_gap_db: float = 0.5
+    gap_cap_db: float = 100.0
+    db_cap: float = 200.0
+    lost_snr_db: float = 3.0
+    weak_snr_db: float = 10.0
+    weak_agreement: float = 0.5
+    probability_floor: float = 1e-12
+    probability_excess: float = 1e-3
+    probability_sum: float = 2e-2
+    confidence: float = 0.95
+    limit_slack: float = 1e-9
+    small_sample: int = 30
+    rule_of_three: float = 3.0
+
+    def parity_bound(self, dtype: str) -> float:
+        """Largest error as a share of the range that still counts as equal; 0 for types that are not floating."""
+        return {"float64": self.parity_float64, "float32": self.parity_float32, "float16": self.parity_float16,
+                "bfloat16": self.parity_bfloat16}.get(dtype, 0.0)
+
+    def rounding_floor(self, dtype: str, peak: float) -> float:
+        """Error that rounding alone explains in a value as large as ``peak``; 0 for types that are not floating."""
+        return self.rounding * EPSILON.get(dtype, 0.0) * peak
+
+    def is_finding(self, gap_db: float) -> bool:
+        """Whether a gap between fused and unfused is more than noise; a gap that is not a number is."""
+        return not abs(gap_db) <= self.fused_gap_db
+
+
+EPSILON: Mapping[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # from 1 to the next number
+DEFAULT = Policy()
