@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -30,6 +32,17 @@ __all__ = [
     "Bundle", "ConversionError", "ConverterError", "InputError", "ParityError", "Recipe", "Report", "Rule", "UnsafeError", "UsageError",
     "VerdictError", "__version__", "bench", "export", "inspect", "quantize", "replay", "ship", "verify",
 ]
+
+
+class _Package(ModuleType):
+    """``converter.ship`` is the verb, always. A package inside has the same name, and importing it would bind that name to it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -48,7 +48,7 @@ def export(
     exported = export_graph(model, stages, input_spec=input_spec, opset=opset, unsafe=unsafe)
     with stages.stage("write"):
         atomic.write_file(path, lambda file: io.save(exported.graph, file))
-    exported.report.numbers["bytes"] = io.file_bytes(path)
+    _written(exported.report, path)
     exported.report.numbers["seconds"] = stages.seconds
     return exported.report
 
@@ -89,9 +89,16 @@ def quantize(
     if path is not None:
         with stages.stage("write"):
             atomic.write_file(path, lambda file: io.save(quantized.graph, file))
-        report.numbers["bytes"] = io.file_bytes(path)
+        _written(report, path)
     report.numbers["seconds"] = stages.seconds
     return report
+
+
+def _written(report: Report, path: str | Path) -> None:
+    from converter.graph import io
+
+    report.numbers["bytes"] = io.file_bytes(path)
+    report.done.append(f"wrote {path}, {report.numbers['bytes']:,} bytes")
 
 
 def _order(model: Any, out: str | Path, target: str, recipe: str | Path | Recipe | None, calib: Any, **more: Any) -> Any:

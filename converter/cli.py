@@ -1,4 +1,4 @@
-"""The command line. The only module that prints; everything it says, it says for the verbs in ``api``."""
+"""The command line: every command is one verb of ``api``, and says what it reports. Only this module and ``console`` print."""
 
 from __future__ import annotations
 
@@ -13,41 +13,53 @@ from typing import Any
 import click
 
 from converter import __version__, console
-from converter.errors import ConverterError, UsageError, VerdictError
+from converter.errors import ConverterError, UsageError, VerdictError, known
 
 DATA = "DATA: file.npz (a key for every model input, or x; labels in y), a folder of images in class subfolders, or module:factory."
+COMPLETION = "_CONVERTER_COMPLETE"
+SHIP = """converter ship model.keras --calib calib.npz --eval eval.npz \\
+      --metric top1 --max-drop 1.0 -o bundle/"""
+CODES = """Exit codes:
+  0    done
+  1    the verdict is no, nothing was shipped
+  2    wrong use, or input that cannot be read
+  3    the model cannot be converted
+  70   a fault of converter itself
+  130  interrupted"""
 
 
 class Group(click.Group):
-    """Turns every expected failure into one message and its exit code."""
+    """Commands whose every failure is one message and its exit code."""
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command; 0 done, 1 verdict no, 2 wrong use or unreadable input, 3 cannot be converted, 130 interrupted."""
-        kwargs["standalone_mode"] = False
+    def main(self, *args: Any, **more: Any) -> Any:
+        """Run a command and end the process with its exit code, see the help of ``converter``."""
+        chosen = args[0] if args else more.pop("args", None)
+        given = list(sys.argv[1:] if chosen is None else chosen)
+        if COMPLETION in os.environ:
+            return super().main(given, "converter", COMPLETION)
+        sys.exit(console.guarded(lambda: self._run(given), given))
+
+    def _run(self, arguments: list[str]) -> Any:
         try:
-            outcome = super().main(*args, **kwargs)
-            sys.exit(outcome if isinstance(outcome, int) else 0)
-        except ConverterError as error:
-            if "--debug" in sys.argv:
-                raise
-            code, message = error.exit_code, str(error)
-        except click.ClickException as error:
-            code, message = 2, error.format_message()
-        except (KeyboardInterrupt, click.exceptions.Abort):
-            code, message = 130, "interrupted; nothing was written"
-        except MemoryError:
-            code, message = 2, "out of memory; fewer samples at a time or a smaller model are needed"
-        except BrokenPipeError:
-            os._exit(141)  # the reader went away; there is nobody to tell
-        click.echo(f"converter: {message}", err=True)
-        sys.exit(code)
+            with self.make_context("converter", list(arguments), obj=shlex.join(["converter", *arguments])) as context:
+                return self.invoke(context)
+        except click.exceptions.Exit as asked:  # --help and --version
+            return asked.exit_code
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command that the first argument names; the known ones are listed where there is none."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            raise UsageError(f"no such command: {args[0]}; known: {known(self.commands)}")
+        return super().resolve_command(ctx, args)
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that every command has."""
-    for option in (click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+    for option in (click.option("--debug", is_flag=True, help="Show the traceback of an error, and warnings of libraries."),
                    click.option("--quiet", is_flag=True, help="Say nothing but errors."),
-                   click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output, and nothing else there.")):
+                   click.option("--json", "as_json", is_flag=True,
+                                help="Print one JSON document on standard output and nothing else there: the report, or "
+                                     '{"error": {"kind", "message", "exit_code"}}.')):
         command = option(command)
     return command
 
@@ -56,20 +68,30 @@ def _model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--unsafe", is_flag=True, help="Load Keras files that hold Python code (Lambda layers); it will run.")(command)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="converter")
-def main() -> None:
-    r"""Turn a Keras 3 model into a verified integer ONNX bundle.
+def _as_is(text: str) -> str:
+    """Text that click does not wrap: every paragraph marked with a backspace."""
+    return "\n\n".join("\b\n" + block for block in text.split("\n\n"))
 
-    \b
-    converter ship model.keras --target ort-cpu --calib calib.npz --eval eval.npz \\
-        --metric top1 --max-drop 1.0 -o bundle/
-    """
+
+def verb(example: str, *notes: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command whose help ends in an example and in notes."""
+    return main.command(epilog="\n\n".join([_as_is(f"Example:\n  {example}"), *notes]))
+
+
+@click.group(cls=Group, invoke_without_command=True, epilog=_as_is(f"Example:\n  {SHIP}\n\n{CODES}"),
+             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="converter")
+@click.pass_context
+def main(context: click.Context) -> int:
+    """Turn a Keras 3 model into a verified integer ONNX bundle."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+    return 2
 
 
 def _finish(report: Any, as_json: bool, quiet: bool, code: int = 0) -> int:
     if as_json:
-        click.echo(json.dumps(report.to_dict(), indent=1))
+        click.echo(report.to_json())
     elif not quiet:
         console.show(report)
     return code
@@ -80,7 +102,7 @@ def _verdict_code(report: Any, strict: bool = False) -> int:
     return int(value == "no" or (strict and value == "undecided"))
 
 
-@main.command(epilog=DATA)
+@verb(SHIP, DATA)
 @click.argument("model")
 @click.option("--target", default="ort-cpu", show_default=True, help="Inference target; `converter targets` lists them.")
 @click.option("--calib", required=True, metavar="DATA", help="Calibration data; labels are not needed.")
@@ -99,27 +121,22 @@ def _verdict_code(report: Any, strict: bool = False) -> int:
 @_model_options
 @common
 def ship(model: str, evaluation: str | None, report_dir: Path | None, as_json: bool, quiet: bool, debug: bool, **options: Any) -> int:
-    r"""Export, quantize, verify and ship MODEL as one bundle.
+    """Export, quantize, verify and ship MODEL as one bundle.
 
     MODEL is a .keras or .h5 file, module:factory, or a float .onnx file. Nothing appears at -o unless the verdict allows it.
-
-    \b
-    Example:
-      converter ship model.keras --target ort-cpu --calib calib.npz --eval eval.npz --metric top1 --max-drop 1.0 -o bundle/
     """
     from converter import api
     from converter.ship import report_files
 
     out = options.pop("out")
+    report_files.check(report_dir)
     try:
-        with console.listener(quiet or as_json) as progress:
-            bundle = api.ship(model, out, eval=evaluation, progress=progress, command=shlex.join(["converter", *sys.argv[1:]]), **options)
+        with console.working(quiet or as_json, debug) as progress:
+            bundle = api.ship(model, out, eval=evaluation, progress=progress, command=click.get_current_context().obj, **options)
     except VerdictError as error:
-        if error.report is not None:
-            place = report_files.write(error.report, report_dir or out.with_name(f"{out.name}.report"))
-            _finish(error.report, as_json, quiet)
-            click.echo(f"report: {place}", err=True)
-        raise
+        if error.report is None:
+            raise
+        return _refused(error, report_dir or out.with_name(f"{out.name}.report"), as_json, quiet)
     if report_dir is not None and bundle.report is not None:
         report_files.write(bundle.report, report_dir)
     _finish(bundle.report, as_json, quiet)
@@ -128,7 +145,20 @@ def ship(model: str, evaluation: str | None, report_dir: Path | None, as_json: b
     return 0
 
 
-@main.command()
+def _refused(error: VerdictError, folder: Path, as_json: bool, quiet: bool) -> int:
+    """Say why nothing was shipped; a report that cannot be written does not change the verdict."""
+    from converter.ship import report_files
+
+    _finish(error.report, as_json, quiet)
+    click.echo(f"converter: {error}" if quiet or as_json else "converter: nothing was shipped", err=True)
+    try:
+        click.echo(f"report: {report_files.write(error.report, folder)}", err=True)
+    except ConverterError as problem:
+        click.echo(f"converter: the report could not be written: {problem}", err=True)
+    return error.exit_code
+
+
+@verb("converter export model.keras -o float.onnx")
 @click.argument("model")
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="ONNX file to write.")
 @click.option("--opset", type=int, help="Opset of the default domain, 13 to 18.  [default: 18]")
@@ -136,20 +166,18 @@ def ship(model: str, evaluation: str | None, report_dir: Path | None, as_json: b
 @_model_options
 @common
 def export(model: str, out: Path, as_json: bool, quiet: bool, debug: bool, **options: Any) -> int:
-    r"""Export MODEL (.keras, .h5 or module:factory) to a clean float ONNX file, proved equal to Keras.
+    """Export MODEL to a clean float ONNX file, proved equal to Keras.
 
-    \b
-    Example:
-      converter export model.keras -o float.onnx
+    MODEL is a .keras or .h5 file, or module:factory.
     """
     from converter import api
 
-    with console.listener(quiet or as_json) as progress:
+    with console.working(quiet or as_json, debug) as progress:
         report = api.export(model, out, progress=progress, **options)
     return _finish(report, as_json, quiet)
 
 
-@main.command(epilog=DATA)
+@verb("converter quantize float.onnx --calib calib.npz -o int8.onnx", DATA)
 @click.argument("model")
 @click.option("--calib", required=True, metavar="DATA", help="Calibration data; labels are not needed.")
 @click.option("--target", default="ort-cpu", show_default=True, help="Inference target.")
@@ -160,20 +188,18 @@ def export(model: str, out: Path, as_json: bool, quiet: bool, debug: bool, **opt
 @_model_options
 @common
 def quantize(model: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> int:
-    r"""Make an integer ONNX file of MODEL: Keras, or a float .onnx file from anywhere.
+    """Make an integer ONNX file of MODEL.
 
-    \b
-    Example:
-      converter quantize float.onnx --calib calib.npz --target ort-cpu -o int8.onnx
+    MODEL is a .keras or .h5 file, module:factory, or a float .onnx file from anywhere.
     """
     from converter import api
 
-    with console.listener(quiet or as_json) as progress:
+    with console.working(quiet or as_json, debug) as progress:
         report = api.quantize(model, options.pop("calib"), progress=progress, **options)
     return _finish(report, as_json, quiet)
 
 
-@main.command(epilog=DATA)
+@verb("converter verify model.keras bundle/ --data eval.npz --metric top1", DATA)
 @click.argument("reference")
 @click.argument("candidate")
 @click.option("--data", required=True, metavar="DATA", help="What to run both on.")
@@ -183,78 +209,64 @@ def quantize(model: str, as_json: bool, quiet: bool, debug: bool, **options: Any
 @_model_options
 @common
 def verify(reference: str, candidate: str, strict: bool, as_json: bool, quiet: bool, debug: bool, **options: Any) -> int:
-    r"""Compare CANDIDATE with REFERENCE: any two of Keras, ONNX and bundle.
-
-    \b
-    Example:
-      converter verify model.keras bundle/ --data eval.npz --metric top1
-    """
+    """Compare two models: Keras, ONNX or bundle."""
     from converter import api
 
-    with console.listener(quiet or as_json) as progress:
+    with console.working(quiet or as_json, debug) as progress:
         report = api.verify(reference, candidate, options.pop("data"), progress=progress, **options)
     return _finish(report, as_json, quiet, _verdict_code(report, strict))
 
 
-@main.command()
+@verb("converter replay bundle/")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @common
 def replay(bundle: Path, as_json: bool, quiet: bool, debug: bool) -> int:
-    r"""Re-verify BUNDLE on this machine: files, golden outputs, versions and CPU.
+    """Check a bundle again on this machine.
 
-    \b
-    Example:
-      converter replay bundle/
+    Files against their digests, outputs against the golden ones; what differs here (onnxruntime, CPU) is named.
     """
     from converter import api
 
-    report = api.replay(bundle)
+    with console.working(True, debug):
+        report = api.replay(bundle)
     return _finish(report, as_json, quiet, _verdict_code(report))
 
 
-@main.command()
+@verb("converter inspect bundle/")
 @click.argument("model")
 @_model_options
 @common
 def inspect(model: str, unsafe: bool, as_json: bool, quiet: bool, debug: bool) -> int:
-    r"""Look inside MODEL: a Keras file, an ONNX file or a bundle.
-
-    \b
-    Example:
-      converter inspect bundle/
-    """
+    """Look inside a Keras file, an ONNX file or a bundle."""
     from converter import api
 
-    return _finish(api.inspect(model, unsafe=unsafe), as_json, quiet)
+    with console.working(True, debug):
+        report = api.inspect(model, unsafe=unsafe)
+    return _finish(report, as_json, quiet)
 
 
-@main.command()
+@verb("converter bench bundle/float.onnx bundle/")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option("--data", metavar="DATA", help="Take the sample from here; random otherwise.")
 @click.option("--threads", type=int, default=1, show_default=True, help="Threads inside an operator.")
 @click.option("--seconds", type=float, default=2.0, show_default=True, help="Time for each comparison.")
 @common
 def bench(models: tuple[str, ...], as_json: bool, quiet: bool, debug: bool, **options: Any) -> int:
-    r"""Time MODELs (ONNX files or bundles) against the first one, interleaved in one process.
+    """Time ONNX files or bundles against the first one.
 
-    \b
-    Example:
-      converter bench bundle/float.onnx bundle/
+    Runs are interleaved in one process, so ratios hold on a busy machine where milliseconds do not.
     """
     from converter import api
 
-    return _finish(api.bench(list(models), **options), as_json, quiet)
+    with console.working(True, debug):
+        report = api.bench(list(models), **options)
+    return _finish(report, as_json, quiet)
 
 
-@main.command()
+@verb("converter targets")
 @common
 def targets(as_json: bool, quiet: bool, debug: bool) -> int:
-    r"""List the inference targets and what runs on integers there.
-
-    \b
-    Example:
-      converter targets
-    """
+    """List the targets and what runs on integers there."""
     from converter.targets import TARGETS
 
     if as_json:
@@ -265,15 +277,10 @@ def targets(as_json: bool, quiet: bool, debug: bool) -> int:
     return 0
 
 
-@main.command()
+@verb("converter doctor")
 @common
 def doctor(as_json: bool, quiet: bool, debug: bool) -> int:
-    r"""Say what this machine is: versions, CPU flags, and what they imply for integer kernels.
-
-    \b
-    Example:
-      converter doctor
-    """
+    """Say what this machine is and what its CPU implies for integers."""
     from converter.verify.machine import machine, saturates, versions
 
     here = machine()

@@ -17,7 +17,7 @@ class Listener(Protocol):
         """The current stage got on by ``steps``."""
 
     def end(self, stage: str, seconds: float) -> None:
-        """The stage is over."""
+        """The stage is done. A stage that fails never ends: what comes next is the error."""
 
 
 class Silent:
@@ -50,9 +50,7 @@ class Stages:
 
         start = time.perf_counter()
         self._listener.begin(name, total)
-        try:
-            yield self._listener.advance
-        finally:
-            took = time.perf_counter() - start
-            self.seconds[name] = self.seconds.get(name, 0.0) + took
-            self._listener.end(name, took)
+        yield self._listener.advance
+        took = time.perf_counter() - start
+        self.seconds[name] = self.seconds.get(name, 0.0) + took
+        self._listener.end(name, took)

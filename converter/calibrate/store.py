@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,10 +36,10 @@ def load(path: str | Path) -> dict[str, Statistics]:
     if not path.is_file():
         raise InputError(f"no such file: {path}")
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:  # np.load by itself leaves a broken file open
             names = [key.removesuffix("|ends") for key in data.files if key.endswith("|ends")]
             return {name: _one({k: data[f"{name}|{k}"] for k in ("ends", "samples", "patterns", "counts", "limbs")}) for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, IndexError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} is not a statistics file: {error}") from error
 
 

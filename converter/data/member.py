@@ -85,7 +85,7 @@ class Member:
             stop = min(start + size, count)
             part = self._read((stop - start) * self.header.size // count).reshape(stop - start, *shape) if whole is None else whole[start:stop]
             if stop == count:
-                self._stream.read(1)  # nothing is left: zipfile notices the end only now, and compares the checksum
+                self._stream.read(1)  # nothing is left: zipfile compares the checksum at the end of a stream, which it may see only now
             yield part
 
     def _read(self, size: int) -> Array:

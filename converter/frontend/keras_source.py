@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converter.data import factory
 from converter.errors import ConversionError, InputError, UnsafeError, UsageError
+from converter.frontend import archive
 
 
 def quiet_tensorflow() -> None:
@@ -26,10 +28,14 @@ def import_keras() -> Any:
     """Keras on its TensorFlow backend.
 
     Raises:
-        UsageError: another backend is configured; tracing needs TensorFlow.
+        UsageError: another backend is configured, or cannot be imported; tracing needs TensorFlow.
     """
     quiet_tensorflow()
-    import keras
+    try:
+        import keras
+    except ImportError as error:
+        raise UsageError(f"Keras cannot be imported with KERAS_BACKEND={os.environ['KERAS_BACKEND']}: {error}; converter needs KERAS_BACKEND=tensorflow") \
+            from error
 
     if keras.backend.backend() != "tensorflow":
         raise UsageError(f"Keras runs on the backend {keras.backend.backend()!r}; converter needs KERAS_BACKEND=tensorflow")
@@ -60,15 +66,11 @@ def open_model(source: Any, *, unsafe: bool = False) -> Any:
     if isinstance(source, keras.Model):
         return source
     text = str(source)
-    if ":" in text and not Path(text).exists():
+    if factory.is_factory(text) and not Path(text).exists():
         return _from_factory(keras, text)
     path = Path(text)
-    if not path.exists():
-        raise InputError(f"no such file: {path}")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; a Keras model is a .keras or .h5 file (a SavedModel has no Keras layers to read)")
-    config = _config(path)
-    if not unsafe and (found := sorted(_code_layers(config))):
+    found = archive.code_in(archive.read_config(path))
+    if found and not unsafe:
         raise UnsafeError(f"{path} holds Python code in {', '.join(found)}; pass --unsafe (unsafe=True) if you trust its author")
     return _load(keras, path, unsafe)
 
@@ -76,8 +78,11 @@ def open_model(source: Any, *, unsafe: bool = False) -> Any:
 def _load(keras: Any, path: Path, unsafe: bool) -> Any:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=not unsafe)
-    except (ValueError, TypeError, OSError, KeyError, EOFError, AttributeError, ImportError, zipfile.BadZipFile) as error:
-        text = str(error).strip()
+    except (ValueError, TypeError, OSError, KeyError, EOFError, AttributeError, ImportError, RuntimeError, IndexError, RecursionError,
+            zipfile.BadZipFile, zlib.error) as error:
+        text = " ".join(str(error).split())
+        if "safe_mode" in text:
+            raise UnsafeError(f"{path} holds Python code; pass --unsafe (unsafe=True) if you trust its author. Keras says: {text[:300]}") from error
         if "register_keras_serializable" in text or "Could not locate" in text:
             raise InputError(f"{path} uses a class that Keras does not know here; import the module that registers it, or pass "
                              f"package.module:factory. Keras says: {text[:300]}") from error
@@ -85,68 +90,11 @@ def _load(keras: Any, path: Path, unsafe: bool) -> Any:
 
 
 def _from_factory(keras: Any, text: str) -> Any:
-    module, _, name = text.partition(":")
-    if not module or not name:
-        raise UsageError(f"{text!r} is neither a file nor package.module:factory")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        thing: Any = importlib.import_module(module)
-    except ImportError as error:
-        raise InputError(f"cannot import {module!r} of {text!r}: {error}") from error
-    finally:
-        sys.path.remove(here)
-    for part in name.split("."):
-        if not hasattr(thing, part):
-            raise InputError(f"{module!r} has no {name!r}; it has {', '.join(n for n in vars(thing) if not n.startswith('_'))[:300]}")
-        thing = getattr(thing, part)
-    model = thing() if not isinstance(thing, keras.Model) else thing
+    thing: Any = factory.load_factory(text)
+    model = thing if isinstance(thing, keras.Model) else thing()
     if not isinstance(model, keras.Model):
         raise InputError(f"{text} gave a {type(model).__name__}, a keras.Model is needed")
     return model
-
-
-def _config(path: Path) -> Any:
-    """The architecture in a model file as parsed JSON, read without building anything."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if "config.json" not in archive.namelist():
-                raise InputError(f"{path} is a zip file without config.json, so not a Keras model; it holds {archive.namelist()[:5]}")
-            return json.loads(archive.read("config.json"))
-    if path.suffix == ".keras":
-        raise InputError(f"{path} is not a Keras model: not a zip file, or cut short ({path.stat().st_size} bytes)")
-    return _h5_config(path)
-
-
-def _h5_config(path: Path) -> Any:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            text = file.attrs.get("model_config")
-    except OSError as error:
-        raise InputError(f"{path} is not a Keras model: not an HDF5 file, or cut short ({path.stat().st_size} bytes)") from error
-    if text is None:
-        raise InputError(f"{path} holds no model_config: only weights? A whole model is needed (model.save)")
-    return json.loads(text)
-
-
-def _code_layers(config: Any) -> Iterator[str]:
-    """Names of the layers whose configuration carries Python code."""
-    if isinstance(config, Mapping):
-        inner = config.get("config")
-        if config.get("class_name") in ("Lambda", "__lambda__", "function") and _carries_code(config):
-            yield f"Lambda layer {inner.get('name')!r}" if isinstance(inner, Mapping) and "name" in inner else "a serialized lambda"
-            return
-        for value in config.values():
-            yield from _code_layers(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _code_layers(value)
-
-
-def _carries_code(config: Mapping[str, Any]) -> bool:
-    return config["class_name"] in ("Lambda", "__lambda__")
 
 
 @dataclass(frozen=True)
@@ -167,7 +115,8 @@ def call_spec(model: Any, input_spec: Any = None) -> CallSpec:
 
     Args:
         model: a ``keras.Model``, built or not, called or not.
-        input_spec: for subclassed models that were never called: a nested structure of objects with ``shape`` and
+        input_spec: for subclassed models that were never called, or to free the batch of a Sequential that was called without an Input (Keras
+            fixes it to that of the call): a nested structure of objects with ``shape`` and
             ``dtype`` (``keras.KerasTensor``, ``tf.TensorSpec``, ``keras.InputSpec`` or arrays); the batch axis may be None.
 
     Raises:
@@ -179,7 +128,7 @@ def call_spec(model: Any, input_spec: Any = None) -> CallSpec:
             lambda s: keras.KerasTensor(_free_batch(s.shape), str(keras.backend.standardize_dtype(s.dtype))), input_spec)
         return CallSpec(structure, _structure_names(keras, structure))
     if getattr(model, "inputs", None):
-        structure = model.input if hasattr(model, "input") else model.inputs
+        structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
         return CallSpec(structure, tuple(_input_name(t) for t in keras.tree.flatten(structure)))
     shapes = _built_shapes(model)
     if shapes is None:
@@ -220,15 +169,53 @@ def _structure_names(keras: Any, structure: Any) -> tuple[str, ...]:
     return tuple("_".join(str(p) if not isinstance(p, int) else f"input_{p}" if len(path) == 1 else str(p) for p in path) for path in paths)
 
 
-def output_names(model: Any, outputs: Any) -> list[str]:
-    """A unique name for every output: the keys of a dict, else the Keras layer names, else ``output`` with a number."""
+def output_names(model: Any, outputs: Any, taken: Sequence[str] = ()) -> list[str]:
+    """A unique name for every output: the keys of a dict, else the Keras layer names, else ``output`` with a number.
+
+    Args:
+        model: that gave the outputs.
+        outputs: what it gave, nested as it comes.
+        taken: names of the inputs; an output that would be called the same gets a number, since a graph has every name once.
+    """
     keras = import_keras()
     paths = [path for path, _ in keras.tree.flatten_with_path(outputs)]
-    layers = list(getattr(model, "output_names", None) or [])
+    layers = [model.layers[-1].name] if isinstance(model, keras.Sequential) else list(getattr(model, "output_names", None) or [])
     if any(isinstance(p, str) for path in paths for p in path):
         names = ["_".join(map(str, path)) for path in paths]
     elif len(layers) == len(paths):
         names = layers
     else:
         names = ["output"] if len(paths) == 1 else [f"output_{i}" for i in range(len(paths))]
-    return [n if names.index(n) == i else f"{n}_{i}" for i, n in enumerate(names)]
+    return _unique(names, taken)
+
+
+def variable_names(model: Any) -> list[str]:
+    """A unique name for every entry of ``model.variables``: its Keras path, put below the path of its submodel where two variables share one.
+
+    A submodel that was built by itself gives its variables paths that do not mention it.
+    """
+    variables = list(model.variables)
+    counts = Counter(v.path for v in variables)
+    places = dict(_places(model, "")) if len(counts) < len(variables) else {}
+    return _unique([v.path if counts[v.path] == 1 else places.get(id(v), v.path) for v in variables])
+
+
+def _places(layer: Any, prefix: str) -> Iterator[tuple[int, str]]:
+    """Every variable by identity, with the names of all layers above it; the first place wins, as in ``model.variables``."""
+    for child in reversed(layer._layers):
+        yield from _places(child, f"{prefix}{child.name}/")
+    for variable in [*layer._trainable_variables, *layer._non_trainable_variables]:
+        yield id(variable), f"{prefix}{variable.name}"
+
+
+def _unique(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+    wanted, given = {*names}, {*taken}
+    result: list[str] = []
+    for name in names:
+        free, count = name, 0
+        while free in given or (free != name and free in wanted):
+            count += 1
+            free = f"{name}_{count}"
+        given.add(free)
+        result.append(free)
+    return result

@@ -10,11 +10,17 @@ from typing import Any
 import onnx_ir as ir
 
 from converter.errors import ConversionError, UsageError
+from converter.frontend import operators, repair
 from converter.frontend.trace import SCOPE, Trace
 from converter.graph import io
 
 OPSETS = range(13, 19)
 DEFAULT_OPSET = 18
+PLAIN = frozenset({
+    "Add", "AddV2", "AvgPool", "BiasAdd", "Cast", "ConcatV2", "Const", "Conv2D", "DepthwiseConv2dNative", "ExpandDims", "Identity", "MatMul", "Max",
+    "MaxPool", "Maximum", "Mean", "Minimum", "Mul", "Neg", "Pack", "Pad", "Placeholder", "Relu", "Relu6", "Reshape", "Rsqrt", "Shape", "Sigmoid",
+    "Softmax", "Split", "Square", "Squeeze", "StridedSlice", "Sub", "Sum", "Tanh", "Tile", "Transpose"})
+"""TensorFlow operators that tf2onnx has no trouble with."""
 
 
 def lower(traced: Trace, opset: int) -> ir.Model:
@@ -27,6 +33,7 @@ def lower(traced: Trace, opset: int) -> ir.Model:
     if opset not in OPSETS:
         raise UsageError(f"opset {opset} is not supported for export; supported: {OPSETS.start} to {OPSETS.stop - 1}")
     model = io.from_bytes(_convert(traced, opset))
+    repair.repair(model)
     left = [node for node in model.graph.all_nodes() if not io.is_known(node.op_type, node.domain, opset)]
     if left:
         places = "; ".join(f"{layer_of(node.name or '', traced) or node.name}: {node.op_type}" for node in left[:10])
@@ -39,19 +46,26 @@ def _convert(traced: Trace, opset: int) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # tf2onnx still asks numpy for np.object
         warnings.simplefilter("ignore", DeprecationWarning)
-        import tensorflow as tf
         from tf2onnx import tfonnx
 
         logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
-        graph = tf.Graph()
-        with graph.as_default():
-            tf.import_graph_def(traced.graph.as_graph_def(add_shapes=True), name="")
         inputs = [*traced.inputs, *traced.variables, *traced.constants]
         try:
-            lowered = tfonnx.process_tf_graph(graph, opset=opset, input_names=inputs, output_names=list(traced.outputs))
+            lowered = tfonnx.process_tf_graph(traced.graph, opset=opset, input_names=inputs, output_names=list(traced.outputs),
+                                              custom_op_handlers=operators.handlers())
             return bytes(lowered.make_model("converter").SerializeToString())
         except (ValueError, TypeError, KeyError, NotImplementedError, AssertionError, AttributeError, IndexError, RuntimeError) as error:
-            raise ConversionError(f"tf2onnx cannot convert this model: {_with_layers(str(error), traced)[:600]}") from error
+            raise ConversionError(f"tf2onnx cannot convert this model: {_with_layers(str(error), traced)[:600]}{_suspects(traced)}") from error
+
+
+def _suspects(traced: Trace) -> str:
+    """Layers with operators that are not the common ones, as the end of a message: tf2onnx seldom says where it failed."""
+    found: dict[str, None] = {}
+    for op in traced.graph.get_operations():
+        path = layer_of(op.name, traced)
+        if path and op.type not in PLAIN:
+            found[f"{path}: {op.type}"] = None
+    return f". Layers with uncommon operators (Keras layer: TensorFlow operator): {'; '.join(list(found)[:8])}" if found else ""
 
 
 def layer_of(name: str, traced: Trace) -> str | None:
@@ -61,9 +75,11 @@ def layer_of(name: str, traced: Trace) -> str | None:
 
 
 def _with_layers(text: str, traced: Trace) -> str:
-    """``text`` with scopes of ours replaced by the paths of the Keras layers."""
+    """``text`` with scopes and arguments of ours replaced by the paths of the Keras layers and variables."""
 
     def path(match: Any) -> str:
         return f"layer {traced.paths[int(match[1])]!r}, "
 
+    for tensor, variable in traced.variable_names.items():
+        text = text.replace(f"'{tensor.removesuffix(':0')}'", repr(variable))
     return re.sub(rf"{SCOPE}(\d+)/", path, text.strip())

@@ -55,7 +55,7 @@ def _check(graph: ir.Model, path: str | Path) -> None:
 
 
 def _prove(graph: ir.Model, original: Session, path: str | Path) -> None:
-    cleaned = Session(graph, optimise=False, lean=True)
+    cleaned = Session(graph, lean=True)
     for kind, feeds in parity_inputs(original.inputs):
         failures = compare.parity(original.run(feeds), cleaned.run(feeds))
         if failures:

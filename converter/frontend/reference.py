@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from converter.errors import InputError
 from converter.frontend.keras_source import CallSpec, import_keras, output_names
 from converter.spec.quant import Array
 from converter.spec.signature import TensorInfo
@@ -16,18 +18,68 @@ class KerasRunner:
     """Calls a Keras model with arrays by input name and gives arrays by output name.
 
     ``training=False`` is always passed: some layers (Resizing, CenterCrop, the random ones) have another default, and it
-    spreads to what lies behind them.
+    spreads to what lies behind them. The model runs as one TensorFlow function, because a functional model that is
+    called eagerly holds all its activations until the end. It is a trace of its own, not the one that is exported.
     """
 
     def __init__(self, model: Any, spec: CallSpec) -> None:
+        import tensorflow as tf
+
         self._model, self._spec = model, spec
         tensors = import_keras().tree.flatten(spec.structure)
         self.inputs = tuple(TensorInfo(n, tuple(t.shape), str(t.dtype)) for n, t in zip(spec.names, tensors, strict=True))
+        self._signature = [tf.TensorSpec(t.shape, t.dtype) for t in tensors]
+        self._function: Any = None
+        self._structure: Any = None
+        self._with_logits: list[int] = []
+
+    def _traced(self) -> Any:
+        import tensorflow as tf
+
+        if self._function is None:
+            self._function = tf.function(self._call, autograph=False, jit_compile=False).get_concrete_function(self._signature)
+        return self._function
+
+    def _call(self, tensors: list[Any]) -> tuple[list[Any], list[Any]]:
+        keras = import_keras()
+        outputs = self._model(keras.tree.pack_sequence_as(self._spec.structure, tensors), training=False)
+        self._structure = keras.tree.map_structure(lambda _: 0, outputs)
+        flat = keras.tree.flatten(outputs)
+        logits = [getattr(y, "_keras_logits", None) for y in flat]  # Keras keeps what goes into a softmax or sigmoid for its losses
+        self._with_logits = [i for i, y in enumerate(logits) if y is not None]
+        return flat, [logits[i] for i in self._with_logits]
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Outputs by name; the batch axis is the first."""
-        keras = import_keras()
-        inputs = keras.tree.pack_sequence_as(self._spec.structure, [feeds[name] for name in self._spec.names])
-        outputs = self._model(inputs, training=False)
-        flat = [np.asarray(keras.ops.convert_to_numpy(y)) for y in keras.tree.flatten(outputs)]
-        return dict(zip(output_names(self._model, outputs), flat, strict=True))
+        """Outputs by name; the batch axis is the first.
+
+        Raises:
+            InputError: the model cannot run on these arrays; the text quotes TensorFlow and the operator that it names.
+        """
+        return self.run_with_logits(feeds)[0]
+
+    def run_with_logits(self, feeds: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Outputs by name, and what goes into the softmax or sigmoid that an output is, by the same names.
+
+        Raises:
+            InputError: as for :meth:`run`.
+        """
+        import tensorflow as tf
+
+        try:
+            given = [tf.convert_to_tensor(feeds[name]) for name in self._spec.names]
+            outputs, logits = ([np.asarray(y.numpy()) for y in part] for part in self._traced()(*given))
+        except (tf.errors.OpError, ValueError, TypeError, KeyError) as error:
+            shapes = "; ".join(f"{n} {np.asarray(x).dtype} {list(np.shape(x))}" for n, x in feeds.items())
+            raise InputError(f"Keras model {self._model.name!r} cannot run: {_where(error)}. Received {shapes}; "
+                             f"the model takes {'; '.join(i.describe() for i in self.inputs)}") from error
+        names = output_names(self._model, self._structure, self._spec.names)
+        return dict(zip(names, outputs, strict=True)), dict(zip((names[i] for i in self._with_logits), logits, strict=True))
+
+
+def _where(error: Exception) -> str:
+    """What TensorFlow says, with the operator that it names in front: its name begins with the layer's."""
+    text = " ".join(re.sub(r"\x1b\[\d+m|{{function_node [^}]*}}|\[Op:[^]]*\]", "", str(error)).split())
+    node = re.search(r"{{node ([^}]+)}}|node (\S+) defined at", text)
+    frames = r'File "[^"]*", line \d+, in \S+'
+    said = re.sub(rf"Graph execution error:|Detected at node \S+ defined at \(most recent call last\):|{frames}|\[\[.*?\]\]", "", text).strip()
+    return f"at {node[1] or node[2]}: {said[-300:]}" if node else said[:300]

@@ -13,19 +13,20 @@ from converter.spec.signature import TensorInfo
 FREE_LENGTH = 32  # a free axis that is not the batch: long enough for strides and windows, short enough to be quick
 
 
-def parity_inputs(inputs: Sequence[TensorInfo], vocabulary: int = 2) -> Iterator[tuple[str, dict[str, Array]]]:
+def parity_inputs(inputs: Sequence[TensorInfo], vocabulary: int = 2, *, whole: bool = False) -> Iterator[tuple[str, dict[str, Array]]]:
     """Named feeds: batch 1 and 3, random values of two spreads, all zeros, all ones.
 
     Args:
         inputs: of the model.
         vocabulary: integers are drawn from ``[0, vocabulary)``.
+        whole: draw the values of float inputs like those of integer ones: they are ids that a layer casts.
     """
     rng = np.random.default_rng(0)
-    yield "random, batch 3", {i.name: _random(i, 3, rng, 1.0, vocabulary) for i in inputs}
-    yield "random, batch 1", {i.name: _random(i, 1, rng, 1.0, vocabulary) for i in inputs}
-    yield "wide, batch 3", {i.name: _random(i, 3, rng, 50.0, vocabulary) for i in inputs}
+    yield "random, batch 1", {i.name: _random(i, 1, rng, 1.0, vocabulary, whole) for i in inputs}
+    yield "random, batch 3", {i.name: _random(i, 3, rng, 1.0, vocabulary, whole) for i in inputs}
+    yield "wide, batch 1", {i.name: _random(i, 1, rng, 50.0, vocabulary, whole) for i in inputs}
     yield "zeros", {i.name: np.zeros(_shape(i, 1), i.dtype) for i in inputs}
-    yield "ones", {i.name: np.ones(_shape(i, 1), i.dtype) for i in inputs}
+    yield "ones", {i.name: np.full(_shape(i, 1), 1 if i.kind in "fb" and not whole else min(1, vocabulary - 1), i.dtype) for i in inputs}
 
 
 def _shape(info: TensorInfo, batch: int) -> tuple[int, ...]:
@@ -33,14 +34,22 @@ def _shape(info: TensorInfo, batch: int) -> tuple[int, ...]:
     return (first, *(d if isinstance(d, int) else FREE_LENGTH for d in info.shape[1:])) if info.shape else ()
 
 
-def _random(info: TensorInfo, batch: int, rng: np.random.Generator, spread: float, vocabulary: int) -> Array:
+def _random(info: TensorInfo, batch: int, rng: np.random.Generator, spread: float, vocabulary: int, whole: bool) -> Array:
     shape = _shape(info, batch)
-    if info.kind == "f":
+    if info.kind == "f" and not whole:
         return np.asarray(rng.normal(0, spread, shape).astype(info.dtype))
-    return rng.integers(0, 2 if info.kind == "b" else max(vocabulary, 1), shape).astype(info.dtype)
+    return rng.integers(0, 2 if info.kind == "b" else vocabulary, shape).astype(info.dtype)
 
 
 def vocabulary(model: Any) -> int:
     """The smallest ``input_dim`` of the model's embeddings, so that random ids are valid; 2 where there is none."""
-    sizes = [int(layer.input_dim) for layer in model._flatten_layers() if hasattr(layer, "input_dim") and isinstance(layer.input_dim, int)]
-    return min(sizes, default=2)
+    return min(_vocabularies(model), default=2)
+
+
+def takes_ids(model: Any) -> bool:
+    """Whether a layer of the model looks up ids."""
+    return bool(_vocabularies(model))
+
+
+def _vocabularies(model: Any) -> list[int]:
+    return [size for layer in model._flatten_layers() if isinstance(size := getattr(layer, "input_dim", None), int) and size > 0]

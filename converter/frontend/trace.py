@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import ConversionError
-from converter.frontend.keras_source import CallSpec, import_keras, output_names
+from converter.frontend.keras_source import CallSpec, import_keras, output_names, variable_names
+from converter.frontend.overrides import convertible_layers
 
 SCOPE = "keras_layer"
 _LOCK = threading.Lock()
@@ -29,6 +30,7 @@ class Trace:
         outputs: tensor names of the outputs, flattened.
         output_names: their names.
         variables: tensor name of every variable argument, to the Keras variable.
+        variable_names: the same, to the unique name of the variable (its path).
         constants: tensor name of every captured tensor that is no variable, to its value.
         paths: index in the name scope to the path of the Keras layer.
     """
@@ -39,6 +41,7 @@ class Trace:
     outputs: tuple[str, ...]
     output_names: tuple[str, ...]
     variables: dict[str, Any]
+    variable_names: dict[str, str]
     constants: dict[str, Any]
     paths: tuple[str, ...]
 
@@ -52,31 +55,44 @@ def trace(model: Any, spec: CallSpec) -> Trace:
     keras = import_keras()
     import tensorflow as tf
 
+    _refuse_state(model)
     flat = keras.tree.flatten(spec.structure)
     specs = [tf.TensorSpec(t.shape, t.dtype, name=f"input{i}") for i, t in enumerate(flat)]
     _build(model, spec)
     variables = list(model.variables)
     slots = [tf.TensorSpec(v.shape, v.dtype, name=f"variable{i}") for i, v in enumerate(variables)]
     structure: list[Any] = []
+    changed: list[str] = []
 
     def call(values: list[Any], inputs: list[Any]) -> list[Any]:
-        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))) as scope:
             outputs = model(keras.tree.pack_sequence_as(spec.structure, inputs), training=False)
         structure[:] = [outputs]
+        changed[:] = [v.path for v, old in zip(variables, values, strict=True) if scope.get_current_value(v) is not old]
         return [tf.identity(t) for t in keras.tree.flatten(outputs)]
 
-    with _LOCK, _functions_inlined(tf), _layer_scopes(keras, tf) as paths:
+    with _LOCK, _functions_inlined(tf), convertible_layers(keras, tf), _layer_scopes(keras, tf) as paths:
         concrete = _concrete(tf, call, slots, specs, model)
+    if changed:
+        raise ConversionError(f"Keras model {model.name!r} changes {len(changed)} of its variables when it is called for inference, which a graph "
+                              f"without state cannot: {', '.join(changed[:5])} (a stateful layer, or one that draws random numbers)")
     return _collect(concrete, spec, variables, structure[0], model, tuple(paths))
 
 
 def _build(model: Any, spec: CallSpec) -> None:
     """Create the variables of a model that was never called (symbolically: nothing is computed)."""
-    import_keras()
-    if not model.built or not getattr(model, "inputs", None):
-        from keras import backend
+    if model.built:
+        return
+    try:
+        model(spec.structure, training=False)
+    except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError) as error:
+        raise ConversionError(f"Keras model {model.name!r} cannot be built: {type(error).__name__}: {str(error).strip()[:600]}") from error
 
-        backend.compute_output_spec(lambda x: model(x, training=False), spec.structure)
+
+def _refuse_state(model: Any) -> None:
+    stateful = [layer.path or layer.name for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
+    if stateful:
+        raise ConversionError(f"Keras model {model.name!r} keeps state between calls, which a graph cannot, in {', '.join(stateful[:5])} (stateful=True)")
 
 
 def _concrete(tf: Any, call: Any, slots: list[Any], specs: list[Any], model: Any) -> Any:
@@ -95,7 +111,8 @@ def _collect(concrete: Any, spec: CallSpec, variables: list[Any], outputs: Any, 
         raise ConversionError(f"Keras model {model.name!r} reads {len(resources)} variables that Keras does not track; make them with "
                               "self.add_weight or keras.Variable in the layer")
     return Trace(concrete.graph, tuple(names[count:count + width]), spec.names, tuple(t.name for t in concrete.outputs),
-                 tuple(output_names(model, outputs)), dict(zip(names[:count], variables, strict=True)), captured, paths)
+                 tuple(output_names(model, outputs, spec.names)), dict(zip(names[:count], variables, strict=True)),
+                 dict(zip(names[:count], variable_names(model), strict=True)), captured, paths)
 
 
 @contextlib.contextmanager
@@ -116,18 +133,33 @@ def _layer_scopes(keras: Any, tf: Any) -> Iterator[list[str]]:
     TensorFlow makes scope names unique by numbers, so they cannot be mapped back to layers; an absolute scope can.
     """
     paths: list[str] = []
-    indices: dict[int, int] = {}
+    indices: dict[str, int] = {}
+    stack: list[str] = []
     original = keras.Layer.__call__
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        index = indices.setdefault(id(self), len(paths))
+        stack.append(self.name)
+        path = _layer_path(self, stack)
+        index = indices.setdefault(path, len(paths))
         if index == len(paths):
-            paths.append(self.path or self.name)
-        with tf.name_scope(f"{SCOPE}{index}/"):
-            return original(self, *args, **kwargs)
+            paths.append(path)
+        try:
+            with tf.name_scope(f"{SCOPE}{index}/"):
+                return original(self, *args, **kwargs)
+        finally:
+            stack.pop()
 
     keras.Layer.__call__ = call
     try:
         yield paths
     finally:
         keras.Layer.__call__ = original
+
+
+def _layer_path(layer: Any, stack: list[str]) -> str:
+    """The layer's Keras path, or the names of all layers that call it, without the model, where that says more.
+
+    A layer of a functional submodel has a path that does not mention the submodel, so two layers may share it.
+    """
+    own, called = layer.path or layer.name, "/".join(stack[1:])
+    return called if called.endswith(f"/{own}") else own

@@ -5,59 +5,131 @@ All edits cost time in the number of uses they touch, never in the size of the g
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
+from converter.errors import ConversionError
 from converter.graph import io, ledger, query
 from converter.spec.quant import Array
+
+NAMES = "names"
 
 
 def fresh_name(model: ir.Model, base: str) -> str:
     """``base``, or ``base`` with a number behind it: a value name that the graph does not have yet."""
-    taken: set[str] | None = model.meta.get("names")
-    if taken is None:
-        taken = model.meta["names"] = _all_names(model)
-    name, count = base, 1
-    counters: dict[str, int] = model.meta.setdefault("name_counters", {})
-    while name in taken:
-        count = counters.get(base, 0) + 1
-        counters[base] = count
-        name = f"{base}_{count}"
-    taken.add(name)
-    return name
+    return _names_of(model.graph, model).free(base)
 
 
-def _all_names(model: ir.Model) -> set[str]:
-    names = {v.name for v in model.graph.inputs} | set(model.graph.initializers)
-    names |= {out.name for node in model.graph.all_nodes() for out in node.outputs}
+def reserve(model: ir.Model, names: Iterable[str]) -> None:
+    """Let no new value or node have one of ``names``."""
+    _names_of(model.graph, model).take(names)
+
+
+class _Names:
+    """The names that a graph has, and the next number for every base, so that a name costs the same in any graph."""
+
+    def __init__(self, graph: ir.Graph, more: set[str]) -> None:
+        self.graph = weakref.ref(graph)
+        self._taken, self._counters = _all_names(graph) | more, dict[str, int]()
+
+    def take(self, names: Iterable[str]) -> None:
+        self._taken.update(names)
+
+    def free(self, base: str) -> str:
+        name = base
+        while name in self._taken:
+            self._counters[base] = self._counters.get(base, 0) + 1
+            name = f"{base}_{self._counters[base]}"
+        self._taken.add(name)
+        return name
+
+
+def _names_of(graph: ir.Graph, model: ir.Model | None = None) -> _Names:
+    found = graph.meta.get(NAMES)
+    if not isinstance(found, _Names) or found.graph() is not graph:  # a clone brings along those of the graph it was made of
+        found = graph.meta[NAMES] = _Names(graph, _recorded_names(model) if model is not None else set())
+    return found
+
+
+def _all_names(graph: ir.Graph) -> set[str]:
+    """Names of all values, those in subgraphs too: an inner name may not hide an outer one."""
+    names: set[str | None] = set()
+    for part in (graph, *graph.subgraphs()):
+        names.update(v.name for v in part.inputs)
+        names.update(part.initializers)
+        names.update(out.name for node in part for out in node.outputs)
     return {name for name in names if name}
+
+
+def _recorded_names(model: ir.Model) -> set[str]:
+    """Names that the ledger computes with, though the graph may no longer have them: a new value must not take the place of an old one."""
+    book = model.meta.get(ledger.META)
+    return book.names() if isinstance(book, ledger.Ledger) else set()
 
 
 def add_initializer(model: ir.Model, base: str, array: Array) -> ir.Value:
     """A new initializer with a free name built on ``base``."""
-    name = fresh_name(model, base)
-    tensor = ir.tensor(np.asarray(array, order="C"), name=name)  # ascontiguousarray would make a scalar a vector
+    return _register(model, fresh_name(model, base), array)
+
+
+def _register(model: ir.Model, name: str, array: Array) -> ir.Value:
+    tensor = ir.Tensor(np.asarray(array, order="C"), name=name)  # ascontiguousarray would make a scalar a vector
     value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor)
     model.graph.register_initializer(value)
     return value
 
 
-def derive(model: ir.Model, op_type: str, inputs: Sequence[ir.Value], base: str, **attributes: Any) -> ir.Value:
-    """A new initializer computed from others by one operator; the computation goes into the ledger."""
-    arrays = [query.constant(value) for value in inputs]
-    result = io.evaluate(op_type, arrays, attributes, query.opset(model))[0]
-    value = add_initializer(model, base, result)
-    ledger.of(model).record(query.name_of(value), op_type, [query.name_of(v) for v in inputs], attributes)
-    return value
+class Numbers(NamedTuple):
+    """An entry of the ledger with its numbers, on the way to an initializer: what a fold computes with is not in the graph."""
+
+    name: str
+    array: Array
+
+
+Operand = ir.Value | Numbers | Array
+
+
+def compute(model: ir.Model, op_type: str, inputs: Sequence[Operand], base: str, **attributes: Any) -> Numbers:
+    """One operator on initializers, entries and plain arrays (a shape, axes); the computation goes into the ledger, and no further."""
+    arrays = [query.constant(x) if isinstance(x, ir.Value) else x.array if isinstance(x, Numbers) else x for x in inputs]
+    return _recorded(model, io.evaluate(op_type, arrays, attributes, query.opset(model))[0], op_type, inputs, base, attributes)
+
+
+def _recorded(
+    model: ir.Model, result: Array, op_type: str, inputs: Sequence[Operand], base: str, attributes: Mapping[str, Any]
+) -> Numbers:
+    book = ledger.of(model)
+    names = [query.name_of(x) if isinstance(x, ir.Value) else x.name if isinstance(x, Numbers) else book.literal(x) for x in inputs]
+    name = fresh_name(model, base)
+    book.record(name, op_type, names, attributes)
+    return Numbers(name, result)
+
+
+def settle(model: ir.Model, numbers: Numbers) -> ir.Value:
+    """The initializer that holds an entry of the ledger."""
+    return _register(model, *numbers)
+
+
+def derive(model: ir.Model, op_type: str, inputs: Sequence[Operand], base: str, **attributes: Any) -> ir.Value:
+    """A new initializer: :func:`compute`, settled."""
+    return settle(model, compute(model, op_type, inputs, base, **attributes))
+
+
+def derive_if_possible(model: ir.Model, op_type: str, inputs: Sequence[ir.Value], base: str, attributes: Mapping[str, Any]) -> ir.Value | None:
+    """Like :func:`derive`, but None where the operator cannot be computed here, or gives no tensor."""
+    result = io.try_evaluate(op_type, [query.constant(value) for value in inputs], attributes, query.opset(model))
+    return None if result is None else settle(model, _recorded(model, result, op_type, inputs, base, attributes))
 
 
 def constant(model: ir.Model, base: str, array: Array) -> ir.Value:
     """A new initializer that depends on no weight; its numbers go into the ledger."""
+    book = ledger.of(model)
     value = add_initializer(model, base, array)
-    ledger.of(model).constant(query.name_of(value), array)
+    book.constant(query.name_of(value), array)
     return value
 
 
@@ -96,7 +168,7 @@ def _node(
     name = fresh_name(model, base)
     source = next((value for value in inputs if value is not None), None)
     out = ir.Value(name=name, type=source.type if source is not None else None)
-    node = ir.node(op_type, inputs=list(inputs), attributes=dict(attributes), outputs=[out], name=name)
+    node = ir.Node("", op_type, list(inputs), [_attribute(*pair) for pair in attributes.items()], outputs=[out], name=name)
     if like is not None:
         node.metadata_props.update(like.metadata_props)
     return node
@@ -108,7 +180,16 @@ def set_attributes(node: ir.Node, **attributes: Any) -> None:
         if value is None:
             node.attributes.pop(name, None)
         else:
-            node.attributes[name] = ir.convenience.convert_attribute(name, value)
+            node.attributes[name] = _attribute(name, value)
+
+
+def _attribute(name: str, value: Any) -> ir.Attr:
+    """The two common kinds at once; onnx_ir's own conversion tries many protocols before it comes to them."""
+    if isinstance(value, int):
+        return ir.AttrInt64(name, int(value))
+    if isinstance(value, list | tuple) and value and all(isinstance(x, int) for x in value):
+        return ir.AttrInt64s(name, list(value))
+    return ir.convenience.convert_attribute(name, value)
 
 
 def set_inputs(node: ir.Node, inputs: Iterable[ir.Value | None]) -> None:
@@ -128,7 +209,11 @@ def change_operator(node: ir.Node, op_type: str, inputs: Sequence[ir.Value | Non
 
 
 def replace(old: ir.Value, new: ir.Value) -> None:
-    """Let every reader of ``old`` read ``new``; a graph output keeps its name."""
+    """Let every reader of ``old`` read ``new``; a graph output keeps its name.
+
+    Raises:
+        ConversionError: ``old`` is an input and an output of the graph at once: another value cannot have its name.
+    """
     if old.is_graph_output():
         _hand_over_output(old, new)
     old.replace_all_uses_with(new)
@@ -140,17 +225,21 @@ def replace_output(old: ir.Value, new: ir.Value) -> None:
 
 
 def _hand_over_output(old: ir.Value, new: ir.Value) -> None:
-    graph = old.graph
+    graph, name = old.graph, query.name_of(old)
     assert graph is not None
-    if new.is_graph_output() or new.producer() is None:  # one tensor cannot be two outputs, nor an output be an input
-        node = ir.node("Identity", inputs=[new], outputs=[ir.Value(name=old.name, shape=old.shape, type=old.type)], name=f"{old.name}/Identity")
-        old.name = f"{old.name}/replaced"
+    if old.producer() is None:
+        raise ConversionError(f"{name!r} is an input and an output of the graph; no other value can be called so")
+    names = _names_of(graph)
+    old.name = names.free(f"{name}/replaced")
+    if new.is_graph_output() or new.producer() is None or new.graph is not graph:  # one tensor is not two outputs, nor an input an output
+        node = ir.node("Identity", inputs=[new], outputs=[ir.Value(name=name, shape=old.shape, type=old.type)], name=names.free(f"{name}/Identity"))
         graph.append(node)
         graph.outputs[graph.outputs.index(old)] = node.outputs[0]
         return
     graph.outputs[graph.outputs.index(old)] = new
-    old.name, new.name = f"{old.name}/replaced", old.name
+    new.name = name
     new.shape = old.shape if old.shape is not None else new.shape
+    new.type = old.type if old.type is not None else new.type
 
 
 def bypass(node: ir.Node, value: ir.Value) -> None:
@@ -174,16 +263,19 @@ def drop_unused(model: ir.Model) -> int:
             graph.remove(node, safe=True)
             count += 1
     for name, value in list(graph.initializers.items()):
-        if not value.uses() and not value.is_graph_output():
+        if not value.uses() and not value.is_graph_output() and not value.is_graph_input():  # an input with a default stays optional
             del graph.initializers[name]
             count += 1
     return count
 
 
 def rename(model: ir.Model, value: ir.Value, name: str) -> str:
-    """Give ``value`` a free name built on ``name``; the ledger follows. Returns the name it got."""
-    if value.name == name:
-        return name
+    """Give ``value`` a free name built on ``name``; the ledger follows. Returns the name it got.
+
+    An input or output of the graph keeps its name.
+    """
+    if value.name == name or value.is_graph_output() or value.is_graph_input():
+        return query.name_of(value)
     new = fresh_name(model, name)
     if value.is_initializer():
         ledger.of(model).rename(query.name_of(value), new)

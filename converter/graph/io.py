@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import google.protobuf.message
 import numpy as np
 import onnx
 import onnx.checker
+import onnx.external_data_helper
 import onnx.reference
 import onnx_ir as ir
 
@@ -31,28 +33,52 @@ def load(path: str | Path) -> ir.Model:
     if not path.is_file():
         raise InputError(f"no such file: {path}")
     try:
-        proto = onnx.load(str(path), load_external_data=False)
-    except (google.protobuf.message.DecodeError, ValueError, UnicodeDecodeError) as error:
+        proto = onnx.load(str(path), format="protobuf", load_external_data=False)
+    except google.protobuf.message.DecodeError as error:
         raise InputError(f"{path} is not an ONNX file ({path.stat().st_size} bytes): {_first_line(error)}") from error
     if not proto.HasField("graph") or not proto.graph.output:
         raise InputError(f"{path} is not an ONNX model: it has no graph with outputs ({path.stat().st_size} bytes)")
-    _refuse_foreign_data(proto, path)
-    model = ir.from_proto(proto)
+    for tensor in _external_tensors(proto):
+        _check_data_file(tensor, path)
+    for tensor in _external_tensors(proto, initializers=False):
+        onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
+    try:
+        model = ir.from_proto(proto)
+    except (ir.serde.SerdeError, ValueError) as error:
+        raise InputError(f"{path} is not a valid ONNX model ({path.stat().st_size} bytes): {_first_line(error.__cause__ or error)}") from error
     ir.external_data.set_base_dir(model.graph, path.parent)
     return model
 
 
-def _refuse_foreign_data(proto: onnx.ModelProto, path: Path) -> None:
-    home = path.parent.resolve()
-    for tensor in proto.graph.initializer:
-        for entry in tensor.external_data:
-            if entry.key != "location":
-                continue
-            place = (home / entry.value).resolve()
-            if not place.is_relative_to(home):
-                raise UnsafeError(f"{path}: tensor {tensor.name} points to data outside the folder of the model: {entry.value}")
-            if not place.is_file():
-                raise InputError(f"{path}: the data file {entry.value} of tensor {tensor.name} is missing")
+def _external_tensors(proto: onnx.ModelProto, *, initializers: bool = True) -> Iterator[onnx.TensorProto]:
+    """Every tensor whose numbers lie in another file, in subgraphs, attributes and functions too."""
+    main = proto.graph.initializer if initializers else ()
+    nodes = [*proto.graph.node, *(node for function in proto.functions for node in function.node)]
+    found = [*main, *(t for s in proto.graph.sparse_initializer for t in (s.values, s.indices))]
+    while nodes:
+        for attribute in nodes.pop().attribute:
+            found += [attribute.t, *attribute.tensors, attribute.sparse_tensor.values, attribute.sparse_tensor.indices]
+            for graph in (attribute.g, *attribute.graphs):
+                nodes += graph.node
+                found += graph.initializer
+    return (tensor for tensor in found if tensor.data_location == onnx.TensorProto.EXTERNAL)
+
+
+def _check_data_file(tensor: onnx.TensorProto, path: Path) -> None:
+    home, entries = path.parent.resolve(), {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    place = (home / location).resolve()
+    if not place.is_relative_to(home):
+        raise UnsafeError(f"{path}: tensor {tensor.name} points to data outside the folder of the model: {location}")
+    if not place.is_file():
+        raise InputError(f"{path}: the data file {location!r} of tensor {tensor.name} is missing")
+    try:
+        offset, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
+    except ValueError as error:
+        raise InputError(f"{path}: tensor {tensor.name} does not say where in {location!r} its data lie: {entries}") from error
+    if min(offset, length) < 0 or offset + length > place.stat().st_size:
+        raise InputError(f"{path}: the data file {location!r} is cut off: tensor {tensor.name} is at {offset} to {offset + length}, "
+                         f"the file has {place.stat().st_size} bytes")
 
 
 def save(model: ir.Model, path: str | Path) -> None:
@@ -64,16 +90,42 @@ def save(model: ir.Model, path: str | Path) -> None:
     if weight_bytes(model) >= PROTOBUF_LIMIT:
         save_external(model, path)
         return
-    body, tensors = _body_and_tensors(model)
+    with path.open("wb") as file:
+        file.writelines(_fields(model))
+
+
+def _fields(model: ir.Model) -> Iterator[bytes]:
+    """The protobuf piece by piece: everything but the graph, the graph without its large weights, and those one by one."""
+    tensors = {name: t for name, t in _weights(model) if t.dtype != ir.DataType.STRING
+               and (t.nbytes > EXTERNAL_THRESHOLD or isinstance(t, ir.ExternalTensor))}
+    body = ir.to_proto(_part(model, keep=lambda name: name not in tensors))
     graph = body.graph.SerializeToString(deterministic=True)
     body.ClearField("graph")
-    sizes = [len(_initializer_field(t)) + t.nbytes for t in tensors]
-    with path.open("wb") as file:
-        file.write(body.SerializeToString(deterministic=True))
-        file.write(_tag(7) + _varint(len(graph) + sum(sizes)) + graph)
-        for tensor in tensors:
-            file.write(_initializer_field(tensor))
-            file.write(tensor.tobytes())
+    heads = {name: _initializer_field(name, tensor) for name, tensor in tensors.items()}
+    size = len(graph) + sum(len(head) + tensors[name].nbytes for name, head in heads.items())
+    yield body.SerializeToString(deterministic=True)
+    yield _tag(7) + _varint(size) + graph
+    for name, head in heads.items():
+        yield head
+        yield tensors[name].tobytes()
+
+
+def _weights(model: ir.Model) -> Iterator[tuple[str, ir.TensorProtocol]]:
+    return ((name, value.const_value) for name, value in model.graph.initializers.items() if value.const_value is not None)
+
+
+def _part(model: ir.Model, keep: Callable[[str], bool], *, as_inputs: bool = False) -> ir.Model:
+    """A view of ``model`` with those initializers only whose name is kept; the others are left out, or are inputs."""
+    graph = model.graph
+    listed = {id(value) for value in graph.inputs}
+    dropped = [v for name, v in graph.initializers.items() if not keep(name) and id(v) not in listed] if as_inputs else []
+    view = ir.GraphView(
+        [*graph.inputs, *dropped], list(graph.outputs), nodes=list(graph), initializers=[v for n, v in graph.initializers.items() if keep(n)],
+        name=graph.name, doc_string=graph.doc_string, opset_imports=graph.opset_imports, metadata_props=graph.metadata_props)
+    return ir.Model(
+        view, ir_version=model.ir_version, producer_name=model.producer_name, producer_version=model.producer_version,  # type: ignore[arg-type]
+        domain=model.domain, model_version=model.model_version, doc_string=model.doc_string, functions=list(model.functions.values()),
+        metadata_props=model.metadata_props)
 
 
 def save_external(model: ir.Model, path: Path) -> None:
@@ -81,25 +133,9 @@ def save_external(model: ir.Model, path: Path) -> None:
     ir.save(model.clone(), path, external_data=f"{path.name}.data", size_threshold_bytes=EXTERNAL_THRESHOLD)
 
 
-def _body_and_tensors(model: ir.Model) -> tuple[onnx.ModelProto, list[ir.TensorProtocol]]:
-    """The protobuf without its large numeric initializers, and those."""
-    copy = model.clone()
-    tensors = []
-    for name, value in list(copy.graph.initializers.items()):
-        tensor = value.const_value
-        if tensor is not None and tensor.nbytes > EXTERNAL_THRESHOLD and tensor.dtype in _RAW:
-            tensors.append(tensor)
-            del copy.graph.initializers[name]
-    return ir.to_proto(copy), tensors
-
-
-_RAW = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE, ir.DataType.INT8, ir.DataType.UINT8,
-                  ir.DataType.INT32, ir.DataType.INT64, ir.DataType.BOOL})
-
-
-def _initializer_field(tensor: ir.TensorProtocol) -> bytes:
+def _initializer_field(name: str, tensor: ir.TensorProtocol) -> bytes:
     """Everything of a GraphProto.initializer field (number 5) up to the raw bytes of the tensor (field 9)."""
-    proto = onnx.TensorProto(dims=list(tensor.shape.numpy()), data_type=int(tensor.dtype), name=tensor.name)
+    proto = onnx.TensorProto(dims=list(tensor.shape.numpy()), data_type=int(tensor.dtype), name=name, doc_string=tensor.doc_string or None)
     head: bytes = proto.SerializeToString(deterministic=True)
     head += _tag(9) + _varint(tensor.nbytes)
     return _tag(5) + _varint(len(head) + tensor.nbytes) + head
@@ -123,13 +159,12 @@ def load_whole(path: str | Path) -> ir.Model:
 
 
 def to_bytes(model: ir.Model) -> bytes:
-    """The model as one serialized protobuf; the same model gives the same bytes."""
-    data: bytes = ir.to_proto(model).SerializeToString(deterministic=True)
-    return data
+    """The model as one serialized protobuf, the very bytes that :func:`save` writes; the same model gives the same bytes."""
+    return b"".join(_fields(model))
 
 
 def from_bytes(data: bytes) -> ir.Model:
-    """The model in a serialized protobuf."""
+    """The model in a serialized protobuf, its numbers included."""
     return ir.from_proto(onnx.load_from_string(data))
 
 
@@ -140,14 +175,14 @@ def from_text(text: str) -> ir.Model:
 
 def weight_bytes(model: ir.Model) -> int:
     """Bytes of all initializers."""
-    return sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
+    return sum(tensor.nbytes for _, tensor in _weights(model))
 
 
 def file_bytes(path: str | Path) -> int:
     """Size of an ONNX file together with its external data, in bytes."""
     path = Path(path)
-    proto = onnx.load(str(path), load_external_data=False)
-    names = {e.value for t in proto.graph.initializer for e in t.external_data if e.key == "location"}
+    proto = onnx.load(str(path), format="protobuf", load_external_data=False)
+    names = {e.value for t in _external_tensors(proto) for e in t.external_data if e.key == "location"}
     beside = sum((path.parent / str(name)).stat().st_size for name in names)
     return path.stat().st_size + beside
 
@@ -173,39 +208,74 @@ def is_known(op_type: str, domain: str, opset: int) -> bool:
 def infer_shapes(model: ir.Model) -> None:
     """Fill in shapes and types of all values that ONNX shape inference can tell; weights are left out of the way."""
     proto = onnx.shape_inference.infer_shapes(ir.to_proto(_without_weights(model)), data_prop=True)
-    inferred = {info.name: info for info in proto.graph.value_info}
+    inferred = {info.name: info.type for info in (*proto.graph.output, *proto.graph.value_info)}
     for node in model.graph:
         for value in node.outputs:
-            if value.name in inferred:
-                told = ir.from_proto(inferred[value.name])
-                value.shape, value.type = told.shape or value.shape, told.type or value.type
+            if value.name in inferred and not (value.is_graph_output() and value.shape is not None):  # what the caller was told stays
+                _learn(value, inferred[value.name])
+
+
+def _learn(value: ir.Value, told: onnx.TypeProto) -> None:
+    if not told.HasField("tensor_type"):
+        value.type = ir.serde.deserialize_type_proto_for_type(told) or value.type
+        return
+    if value.type is None:
+        value.type = ir.TensorType(ir.DataType(told.tensor_type.elem_type))
+    if told.tensor_type.HasField("shape"):
+        dims = [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in told.tensor_type.shape.dim]
+        if value.shape is None or [d if isinstance(d, int) else d.value for d in value.shape] != dims:
+            value.shape = ir.Shape(dims)
 
 
 def _without_weights(model: ir.Model) -> ir.Model:
-    """A copy whose large initializers are graph inputs of the same name, type and shape."""
-    copy = model.clone()
-    for name, value in list(copy.graph.initializers.items()):
-        if value.const_value is not None and value.const_value.nbytes > EXTERNAL_THRESHOLD:
-            del copy.graph.initializers[name]
-            if not value.is_graph_input():
-                copy.graph.inputs.append(value)
-    return copy
+    """A view whose large initializers are graph inputs of the same name, type and shape."""
+    large = {name for name, tensor in _weights(model) if tensor.nbytes > EXTERNAL_THRESHOLD}
+    return _part(model, keep=lambda name: name not in large, as_inputs=True)
 
 
 def evaluate(op_type: str, inputs: Sequence[Array | None], attributes: Mapping[str, Any], opset: int) -> list[Array]:
     """Outputs of one operator of the default domain on numpy arrays, by the ONNX reference evaluator."""
-    names = ["" if x is None else f"i{k}" for k, x in enumerate(inputs)]
-    count = _output_count(op_type, attributes)
-    node = onnx.helper.make_node(op_type, names, [f"o{k}" for k in range(count)], **attributes)
-    runner = onnx.reference.ReferenceEvaluator(node, opsets={"": opset})
-    feeds = {name: x for name, x in zip(names, inputs, strict=True) if x is not None}
-    return [np.asarray(y) for y in runner.run(None, feeds)]
+    return [np.asarray(y) for y in _outputs(op_type, inputs, attributes, opset)]
+
+
+def try_evaluate(op_type: str, inputs: Sequence[Array | None], attributes: Mapping[str, Any], opset: int) -> Array | None:
+    """The one numeric output of an operator, or None where the reference evaluator cannot compute it, or it is no such tensor."""
+    try:
+        (result,) = _outputs(op_type, inputs, attributes, opset)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        return None
+    return np.asarray(result) if isinstance(result, np.ndarray | np.generic) and result.dtype.kind not in "OSU" else None
+
+
+def _outputs(op_type: str, inputs: Sequence[Array | None], attributes: Mapping[str, Any], opset: int) -> Sequence[Any]:
+    names = tuple("" if x is None else f"i{k}" for k, x in enumerate(inputs))
+    operator = _operator(op_type, names, tuple((name, type(x), _hashable(x)) for name, x in sorted(attributes.items())), opset)
+    with np.errstate(all="ignore"):  # a weight may be infinite; what comes of it is IEEE arithmetic, as in any runtime
+        return operator(*inputs)
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return onnx.numpy_helper.from_array(value).SerializeToString()
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
+@functools.lru_cache(maxsize=256)
+def _operator(
+    op_type: str, names: tuple[str, ...], attributes: tuple[tuple[str, type, Any], ...], opset: int
+) -> Callable[..., tuple[Any, ...]]:
+    """The one operator of an evaluator for one node, ready to run; making it takes longer than running it."""
+    plain = {name: onnx.TensorProto.FromString(value) if kind is np.ndarray else value for name, kind, value in attributes}
+    outputs = [f"o{k}" for k in range(_output_count(op_type, plain))]
+    evaluator = onnx.reference.ReferenceEvaluator(onnx.helper.make_node(op_type, list(names), outputs, **plain), opsets={"": opset})
+    run: Callable[..., tuple[Any, ...]] = evaluator.rt_nodes_[0].run
+    return run
 
 
 def _output_count(op_type: str, attributes: Mapping[str, Any]) -> int:
     return int(attributes.get("num_outputs", len(attributes.get("split", [0])))) if op_type == "Split" else 1
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__

@@ -7,6 +7,7 @@ bit, because the very same operators run on the very same numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,12 @@ class Ledger:
         """``name`` does not depend on any variable."""
         self.constants[name] = array
 
+    def literal(self, array: Array) -> str:
+        """The name of a small constant that is called after what it holds, so that there is one for all its readers."""
+        name = f"#{array.dtype.str[1:]}{array.tolist()}"
+        self.constants.setdefault(name, array)
+        return name
+
     def record(self, name: str, op_type: str, inputs: Sequence[str], attributes: Mapping[str, Any]) -> None:
         """``name`` is ``op_type`` of ``inputs``."""
         self.steps[name] = Step(op_type, tuple(inputs), dict(attributes))
@@ -60,12 +67,19 @@ class Ledger:
         if old in self.steps:
             self.steps[new] = self.steps[old]
 
+    def names(self) -> set[str]:
+        """Every name that an entry has."""
+        return {*self.variables, *self.constants, *self.steps}
+
     def sources(self, name: str) -> list[str]:
         """Paths of the Keras variables that ``name`` was computed from, in the order of the computation."""
         found: dict[str, None] = {}
-        stack = [name]
+        seen, stack = set[str](), [name]
         while stack:
             entry = stack.pop()
+            if entry in seen:
+                continue
+            seen.add(entry)
             if entry in self.variables:
                 found[self.variables[entry]] = None
             elif entry in self.steps:
@@ -82,6 +96,9 @@ class Ledger:
         stack = [name]
         while stack:
             entry = stack[-1]
+            if entry in done:
+                stack.pop()
+                continue
             missing = [i for i in self._inputs(entry) if i not in done]
             if missing:
                 stack += missing
@@ -112,8 +129,7 @@ class Ledger:
         return {"opset": self.opset,
                 "variables": {n: p for n, p in self.variables.items() if n in needed},
                 "constants": {n: _array_json(a) for n, a in self.constants.items() if n in needed},
-                "steps": {n: {"op": s.op_type, "inputs": list(s.inputs), **({"attributes": dict(s.attributes)} if s.attributes else {})}
-                          for n, s in self.steps.items() if n in needed}}
+                "steps": {n: _step_json(s) for n, s in self.steps.items() if n in needed}}
 
     def _reachable(self, names: Sequence[str]) -> set[str]:
         seen: set[str] = set()
@@ -140,10 +156,26 @@ def of(model: ir.Model) -> Ledger:
 
 def from_json(data: Mapping[str, Any]) -> Ledger:
     """What :meth:`Ledger.to_json` wrote."""
-    steps = {n: Step(s["op"], tuple(s["inputs"]), s.get("attributes", {})) for n, s in data["steps"].items()}
-    constants = {n: np.array(c["data"], c["dtype"]).reshape(c["shape"]) for n, c in data["constants"].items()}
+    steps = {n: Step(s["op"], tuple(s["inputs"]), {k: _attribute(v) for k, v in s.get("attributes", {}).items()}) for n, s in data["steps"].items()}
+    constants = {n: _array(c) for n, c in data["constants"].items()}
     return Ledger(data["opset"], dict(data["variables"]), constants, steps)
 
 
+def _step_json(step: Step) -> dict[str, Any]:
+    attributes = {k: _array_json(v) if isinstance(v, np.ndarray) else list(v) if isinstance(v, tuple) else v for k, v in step.attributes.items()}
+    return {"op": step.op_type, "inputs": list(step.inputs), **({"attributes": attributes} if attributes else {})}
+
+
+def _attribute(value: Any) -> Any:
+    return _array(value) if isinstance(value, dict) else tuple(value) if isinstance(value, list) else value
+
+
 def _array_json(array: Array) -> dict[str, Any]:
-    return {"dtype": str(array.dtype), "shape": list(array.shape), "data": array.reshape(-1).tolist()}
+    """JSON has no infinity and no NaN: these stand as text, which numpy reads back."""
+    numbers = array.reshape(-1).tolist()
+    return {"dtype": str(array.dtype), "shape": list(array.shape),
+            "data": [str(x) if isinstance(x, float) and not math.isfinite(x) else x for x in numbers]}
+
+
+def _array(data: Mapping[str, Any]) -> Array:
+    return np.array([float(x) if isinstance(x, str) and data["dtype"] != "object" else x for x in data["data"]], data["dtype"]).reshape(data["shape"])

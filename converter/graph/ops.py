@@ -21,15 +21,15 @@ BINARY = frozenset({
 
 REDUCE = frozenset({"ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare"})
 
-LEFT_ALONE = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"})
-"""Operators that give another result each time, so that they are never folded or merged."""
+LEFT_ALONE = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"})
+"""Operators that give another result each time (Dropout: in training mode), so that they are never folded or merged."""
 
 
 def weight_axis(node: ir.Node) -> int | None:
     """Axis of the output channel in the second input (the weight) of ``node``; None if the operator has no weight.
 
     Conv ``(out, in / group, ...)`` 0; ConvTranspose ``(in, out / group, ...)`` 1; Gemm ``(k, n)`` 1, or 0 with transB;
-    MatMul ``(..., k, n)`` the last.
+    MatMul ``(..., k, n)`` the last; a vector ``(k,)`` has no output channel.
     """
     if node.op_type == "Conv":
         return 0
@@ -39,7 +39,7 @@ def weight_axis(node: ir.Node) -> int | None:
         return 0 if query.integer(node, "transB", 0) else 1
     if node.op_type == "MatMul" and node.inputs[1] is not None:
         rank = query.rank_of(node.inputs[1])
-        return rank - 1 if rank else None
+        return rank - 1 if rank is not None and rank > 1 else None
     return None
 
 

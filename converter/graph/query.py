@@ -36,17 +36,28 @@ def output_of(node: ir.Node) -> ir.Value:
     return node.outputs[0]
 
 
+def is_constant(value: ir.Value | None) -> bool:
+    """Whether ``value`` is an initializer that no caller can override."""
+    return value is not None and value.const_value is not None and value.is_initializer() and not value.is_graph_input()
+
+
 def constant(value: ir.Value | None) -> Array | None:
-    """The numbers of an initializer that no caller can override, or None."""
-    if value is None or value.const_value is None or not value.is_initializer() or value.is_graph_input():
+    """The numbers of an initializer that no caller can override, or None; they are read anew each time, so look at the shape first."""
+    return value.const_value.numpy() if value is not None and is_constant(value) and value.const_value is not None else None
+
+
+def sizes_of(value: ir.Value | None) -> tuple[int, ...] | None:
+    """The shape of a constant, or None; its numbers are not touched."""
+    if value is None or not is_constant(value) or value.const_value is None:
         return None
-    return value.const_value.numpy()
+    shape = value.const_value.shape if value.shape is None else value.shape
+    return tuple(int(d) for d in shape.numpy())
 
 
 def scalar(value: ir.Value | None) -> float | None:
     """The number of a one-element constant, or None."""
-    array = constant(value)
-    return float(array.reshape(-1)[0]) if array is not None and array.size == 1 else None
+    array = constant(value) if set(sizes_of(value) or ()) <= {1} else None
+    return float(array.reshape(-1)[0]) if array is not None else None
 
 
 def ints(node: ir.Node, name: str, default: tuple[int, ...] = ()) -> tuple[int, ...]:
@@ -91,15 +102,27 @@ def is_float32(value: ir.Value) -> bool:
 
 
 def sole_consumer(value: ir.Value) -> ir.Node | None:
-    """The one node that reads ``value`` (once), or None: several, none, or it is an output of the graph."""
+    """The one node that reads ``value`` (once), or None: several, none, it is an output of the graph, or the reader sits in a subgraph."""
     uses = tuple(value.uses())
-    return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
+    if len(uses) != 1 or value.is_graph_output() or uses[0].node.graph is not value.graph:
+        return None
+    return uses[0].node
+
+
+def is_standard(node: ir.Node, *op_types: str) -> bool:
+    """Whether ``node`` is one of ``op_types`` of the default domain (any of it, where none is named)."""
+    return node.domain in ("", "ai.onnx") and (not op_types or node.op_type in op_types)
+
+
+def label(node: ir.Node) -> str:
+    """A name for what is derived from ``node``: its own, or that of what it makes."""
+    return node.name or f"{node.outputs[0].name if node.outputs else 'node'}/{node.op_type}"
 
 
 def producer_of(value: ir.Value | None, op_type: str) -> ir.Node | None:
     """The node that makes ``value`` if it is an ``op_type`` of the default domain."""
     node = value.producer() if value is not None else None
-    return node if node is not None and node.op_type == op_type and node.domain in ("", "ai.onnx") else None
+    return node if node is not None and is_standard(node, op_type) else None
 
 
 def layer_path(node: ir.Node) -> str:
@@ -130,8 +153,14 @@ def signature(model: ir.Model) -> tuple[list[TensorInfo], list[TensorInfo]]:
 
 
 def attributes(node: ir.Node) -> dict[str, object]:
-    """All attributes of ``node`` as Python values (tensors as ``onnx_ir`` tensors)."""
-    return {name: attribute.value for name, attribute in node.attributes.items()}
+    """All attributes of ``node`` as Python values; tensors as arrays, lists as tuples."""
+    return {name: _plain(attribute.value) for name, attribute in node.attributes.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, ir.TensorProtocol):
+        return value.numpy()
+    return tuple(value) if isinstance(value, list | tuple) else value
 
 
 def int_list(value: ir.Value | None) -> tuple[int, ...] | None:
@@ -142,8 +171,8 @@ def int_list(value: ir.Value | None) -> tuple[int, ...] | None:
 
 def channel_vector(value: ir.Value | None, rank: int, axis: int) -> bool:
     """Whether a constant broadcasts against ``rank`` axes along ``axis`` only (a scalar does too)."""
-    array = constant(value)
-    if array is None or array.ndim > rank:
+    sizes = sizes_of(value)
+    if sizes is None or len(sizes) > rank:
         return False
-    lengths = (1,) * (rank - array.ndim) + array.shape
+    lengths = (1,) * (rank - len(sizes)) + sizes
     return all(n == 1 or i == axis for i, n in enumerate(lengths))

@@ -34,7 +34,7 @@ class SimplifyActivations(GraphPass):
 
 def bounds(node: ir.Node) -> tuple[ir.Value, Bounds] | None:
     """``(x, (low, high))`` where ``node`` clamps x to an interval by constants, else None."""
-    if node.domain not in ("", "ai.onnx") or not node.inputs or node.inputs[0] is None:
+    if not query.is_standard(node) or not node.inputs or node.inputs[0] is None:
         return None
     if node.op_type == "Relu":
         return node.inputs[0], (0.0, math.inf)
@@ -83,6 +83,6 @@ def _become_clamp(model: ir.Model, node: ir.Node, source: ir.Value, low: float, 
     if (low, high) == (0.0, math.inf):
         edit.change_operator(node, "Relu", [source])
         return
-    limits = [None if math.isinf(b) else edit.constant(model, f"{node.name}/{side}", np.array(b, np.float32))
+    limits = [None if math.isinf(b) else edit.constant(model, f"{query.label(node)}/{side}", np.array(b, np.float32))
               for side, b in (("min", low), ("max", high))]
     edit.change_operator(node, "Clip", [source, *limits])

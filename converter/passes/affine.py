@@ -12,12 +12,15 @@ go into the ledger as the operators they are, so that a fold can be replayed on 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx_ir as ir
 
 from converter.graph import edit, ops, query
 from converter.passes.base import GraphPass, Promise
 
+Constant = ir.Value | edit.Numbers
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -30,7 +33,7 @@ class FoldAffineAfter(GraphPass):
         """For every linear node, fold reader after reader for as long as there is one that fits."""
         count = 0
         for node in model.graph:
-            if node.op_type in LINEAR and _foldable(node):
+            if query.is_standard(node, *LINEAR) and _foldable(node):
                 while _fold_reader(model, node):
                     count += 1
         edit.drop_unused(model)
@@ -38,44 +41,53 @@ class FoldAffineAfter(GraphPass):
 
 
 def _foldable(node: ir.Node) -> bool:
-    constant = query.constant(node.inputs[1])
-    if constant is None or constant.dtype != np.float32:
+    weight, bias = node.inputs[1], query.input_at(node, 2)
+    if weight is None or not query.is_constant(weight) or not query.is_float32(weight) or (bias is not None and not query.is_constant(bias)):
         return False
-    bias = query.input_at(node, 2)
-    plain = node.op_type != "Gemm" or (query.number(node, "alpha", 1.0) == 1.0 and query.number(node, "beta", 1.0) == 1.0
-                                       and not query.integer(node, "transA", 0))
-    return plain and (bias is None or query.constant(bias) is not None)
+    return ops.weight_axis(node) is not None and (node.op_type != "Gemm" or is_plain_gemm(node))
+
+
+def is_plain_gemm(node: ir.Node) -> bool:
+    """Whether a Gemm is ``x W + b`` and no more."""
+    return query.number(node, "alpha", 1.0) == query.number(node, "beta", 1.0) == 1.0 and not query.integer(node, "transA", 0)
 
 
 def _fold_reader(model: ir.Model, node: ir.Node) -> bool:
     out = node.outputs[0]
-    reader, rank = query.sole_consumer(out), query.rank_of(out) or _rank(node)
-    if reader is None or rank is None or reader.op_type not in ("Mul", "Div", "Add", "Sub") or len(reader.inputs) != 2:
+    reader = query.sole_consumer(out)
+    if reader is None or not query.is_standard(reader, "Mul", "Div", "Add", "Sub"):
         return False
     side = 1 if reader.inputs[0] is out else 0
     other = reader.inputs[side]
-    if other is None or not query.channel_vector(other, rank, ops.channel_axis(node, rank)) or not query.is_float32(other):
+    if other is None or not _is_per_channel(node, other) or (reader.op_type in ("Add", "Sub") and node.op_type == "MatMul"):
         return False
-    if reader.op_type == "Div" and side == 0:
+    if reader.op_type == "Div" and (side == 0 or not has_reciprocal(other)):
         return False
-    if reader.op_type in ("Add", "Sub") and node.op_type == "MatMul":
-        return False
-    vector = _vector(model, node, other)
-    if reader.op_type in ("Mul", "Div"):
-        _scale(model, node, edit.derive(model, "Reciprocal", [vector], f"{node.name}/scale") if reader.op_type == "Div" else vector)
-    elif reader.op_type == "Sub" and side == 0:  # t - L(x) = -L(x) + t
-        _scale(model, node, edit.constant(model, f"{node.name}/minus", np.full(_channels(node), -1, np.float32)))
-        _shift(model, node, vector)
-    else:
-        _shift(model, node, edit.derive(model, "Neg", [vector], f"{node.name}/shift") if reader.op_type == "Sub" else vector)
+    _fold(model, node, reader.op_type, side, other)
     edit.bypass(reader, out)
     return True
+
+
+def _is_per_channel(node: ir.Node, other: ir.Value) -> bool:
+    """Whether a constant has one number, or one for every output channel and is laid along that axis."""
+    out, sizes = node.outputs[0], query.sizes_of(other)
+    rank = query.rank_of(out) or _rank(node)
+    if rank is None or sizes is None or not query.is_float32(other) or math.prod(sizes) not in (1, _channels(node)):
+        return False
+    return query.channel_vector(other, rank, ops.channel_axis(node, rank))
 
 
 def _rank(node: ir.Node) -> int | None:
     if node.op_type in ("Conv", "ConvTranspose"):
         return query.rank_of(weight_of(node))
     return 2 if node.op_type == "Gemm" else None
+
+
+def has_reciprocal(value: ir.Value) -> bool:
+    """Whether 1 / c is finite for every number of a constant."""
+    array = query.constant(value)
+    with np.errstate(all="ignore"):
+        return array is not None and bool(np.isfinite(np.float32(1) / array).all())
 
 
 def weight_of(node: ir.Node) -> ir.Value:
@@ -85,58 +97,63 @@ def weight_of(node: ir.Node) -> ir.Value:
     return value
 
 
+def _fold(model: ir.Model, node: ir.Node, op_type: str, side: int, value: ir.Value) -> None:
+    base = query.label(node)
+    if op_type == "Mul":
+        _scale(model, node, value)
+    elif op_type == "Div":
+        _scale(model, node, edit.compute(model, "Reciprocal", [value], f"{base}/scale"))
+    elif op_type == "Add":
+        _shift(model, node, value)
+    elif side == 1:
+        _shift(model, node, edit.compute(model, "Neg", [value], f"{base}/shift"))
+    else:  # t - L(x) = -L(x) + t
+        _scale(model, node, edit.compute(model, "Neg", [np.ones(1, np.float32)], f"{base}/minus"))
+        _shift(model, node, value)
+
+
 def _channels(node: ir.Node) -> int:
-    array, axis = query.constant(weight_of(node)), ops.weight_axis(node)
-    assert array is not None and axis is not None
-    groups = query.integer(node, "group", 1) if node.op_type == "ConvTranspose" else 1
-    return int(array.shape[axis]) * groups
+    sizes, axis = query.sizes_of(weight_of(node)), ops.weight_axis(node)
+    assert sizes is not None and axis is not None
+    return sizes[axis] * _groups(node)
 
 
-def _vector(model: ir.Model, node: ir.Node, value: ir.Value) -> ir.Value:
-    """``value`` as a vector of one number for every output channel of ``node``."""
-    channels, array = _channels(node), query.constant(value)
-    assert array is not None
-    shape = edit.constant(model, f"{node.name}/channels", np.array([-1 if array.size > 1 else 1], np.int64))
-    flat = edit.derive(model, "Reshape", [value, shape], query.name_of(value))
-    if array.size == channels:
-        return flat
-    count = edit.constant(model, f"{node.name}/channels", np.array([channels], np.int64))
-    return edit.derive(model, "Expand", [flat, count], query.name_of(value))
+def _groups(node: ir.Node) -> int:
+    """Into how many parts the axis of the output channel is cut: a transposed convolution has ``(in, out / group, ...)``."""
+    return query.integer(node, "group", 1) if node.op_type == "ConvTranspose" else 1
 
 
-def _scale(model: ir.Model, node: ir.Node, vector: ir.Value) -> None:
-    weight = weight_of(node)
-    array, axis = query.constant(weight), ops.weight_axis(node)
-    assert array is not None and axis is not None
-    groups = query.integer(node, "group", 1) if node.op_type == "ConvTranspose" else 1
-    if groups > 1:  # (in, out / group, ...): the rows of one group share their output channels
-        scaled = _scale_grouped_transposed(model, node, weight, vector, groups)
+def _size(constant: Constant) -> int:
+    return constant.array.size if isinstance(constant, edit.Numbers) else math.prod(query.sizes_of(constant) or ())
+
+
+def _scale(model: ir.Model, node: ir.Node, constant: Constant) -> None:
+    """``constant`` has one number, or one for every output channel; one number broadcasts as it is."""
+    weight, bias = weight_of(node), query.input_at(node, 2)
+    axis, groups, base, sizes = ops.weight_axis(node), _groups(node), query.name_of(weight), query.sizes_of(weight)
+    assert sizes is not None and axis is not None
+    name = f"{query.label(node)}/scale"
+    if groups > 1 and _size(constant) > 1:  # the rows of one group share their output channels
+        factor = edit.compute(model, "Reshape", [constant, np.array([groups, 1, -1] + [1] * (len(sizes) - 2))], name)
+        blocks = edit.compute(model, "Reshape", [weight, np.array([groups, sizes[0] // groups, *sizes[1:]])], base)
+        scaled = edit.derive(model, "Reshape", [edit.compute(model, "Mul", [blocks, factor], base), np.array(sizes)], base)
     else:
-        shape = [1] * array.ndim
-        shape[axis] = -1
-        factor = edit.derive(model, "Reshape", [vector, edit.constant(model, f"{node.name}/shape", np.array(shape, np.int64))], f"{node.name}/scale")
-        scaled = edit.derive(model, "Mul", [weight, factor], query.name_of(weight))
+        factor = edit.compute(model, "Reshape", [constant, np.array([-1 if i == axis else 1 for i in range(len(sizes))])], name)
+        scaled = edit.derive(model, "Mul", [weight, factor], base)
     inputs = [node.inputs[0], scaled]
-    bias = query.input_at(node, 2)
     if bias is not None:
-        inputs.append(edit.derive(model, "Mul", [bias, vector], query.name_of(bias)))
+        flat = edit.compute(model, "Reshape", [constant, np.array([-1])], name)
+        inputs.append(edit.derive(model, "Mul", [bias, flat], query.name_of(bias)))
     edit.set_inputs(node, inputs)
 
 
-def _scale_grouped_transposed(model: ir.Model, node: ir.Node, weight: ir.Value, vector: ir.Value, groups: int) -> ir.Value:
-    array = query.constant(weight)
-    assert array is not None
-    split = [groups, array.shape[0] // groups, *array.shape[1:]]
-    shape = edit.constant(model, f"{node.name}/shape", np.array(split, np.int64))
-    blocks = edit.derive(model, "Reshape", [weight, shape], query.name_of(weight))
-    factor_shape = edit.constant(model, f"{node.name}/shape", np.array([groups, 1, array.shape[1]] + [1] * (array.ndim - 2), np.int64))
-    factor = edit.derive(model, "Reshape", [vector, factor_shape], f"{node.name}/scale")
-    scaled = edit.derive(model, "Mul", [blocks, factor], query.name_of(weight))
-    whole = edit.constant(model, f"{node.name}/shape", np.array(array.shape, np.int64))
-    return edit.derive(model, "Reshape", [scaled, whole], query.name_of(weight))
-
-
-def _shift(model: ir.Model, node: ir.Node, vector: ir.Value) -> None:
-    bias = query.input_at(node, 2)
-    total = vector if bias is None else edit.derive(model, "Add", [bias, vector], query.name_of(bias))
+def _shift(model: ir.Model, node: ir.Node, constant: Constant) -> None:
+    bias, name = query.input_at(node, 2), query.name_of(constant) if isinstance(constant, ir.Value) else constant.name
+    flat = edit.compute(model, "Reshape", [constant, np.array([-1])], name)
+    if bias is not None:
+        total = edit.derive(model, "Add", [bias, flat], query.name_of(bias))
+    elif _size(constant) == _channels(node):
+        total = edit.settle(model, flat)
+    else:
+        total = edit.derive(model, "Expand", [flat, np.array([_channels(node)])], name)
     edit.set_inputs(node, [node.inputs[0], node.inputs[1], total])

@@ -11,16 +11,18 @@ it too. The scale is exact with any padding. Folded for Gemm, and for convolutio
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx_ir as ir
 
 from converter.graph import edit, ops, query
-from converter.passes.affine import weight_of
+from converter.passes.affine import has_reciprocal, is_plain_gemm, weight_of
 from converter.passes.base import GraphPass, Promise
 
 
 class FoldAffineBefore(GraphPass):
-    """Fold Mul and Add with per-channel constants into the only linear node that reads them."""
+    """Fold Mul, Div, Add and Sub with per-channel constants into the only linear node that reads them."""
 
     promise = Promise.ROUNDING
 
@@ -28,7 +30,7 @@ class FoldAffineBefore(GraphPass):
         """For every linear node, fold what feeds it for as long as something fits."""
         count = 0
         for node in model.graph:
-            if node.op_type in ("Conv", "Gemm") and _foldable(node):
+            if query.is_standard(node, "Conv", "Gemm") and _foldable(node):
                 while _fold_feeder(model, node):
                     count += 1
         edit.drop_unused(model)
@@ -36,74 +38,83 @@ class FoldAffineBefore(GraphPass):
 
 
 def _foldable(node: ir.Node) -> bool:
-    weight, bias = query.constant(node.inputs[1]), query.input_at(node, 2)
-    if weight is None or weight.dtype != np.float32 or (bias is not None and query.constant(bias) is None):
+    weight, bias = node.inputs[1], query.input_at(node, 2)
+    if weight is None or not query.is_constant(weight) or not query.is_float32(weight) or (bias is not None and not query.is_constant(bias)):
         return False
-    if node.op_type == "Gemm":
-        return query.number(node, "alpha", 1.0) == query.number(node, "beta", 1.0) == 1.0 and not query.integer(node, "transA", 0)
-    return query.integer(node, "group", 1) == 1 or ops.is_depthwise(node)
+    return is_plain_gemm(node) if node.op_type == "Gemm" else query.integer(node, "group", 1) == 1 or ops.is_depthwise(node)
 
 
 def _fold_feeder(model: ir.Model, node: ir.Node) -> bool:
     source = node.inputs[0]
     feeder = source.producer() if source is not None else None
-    if source is None or feeder is None or feeder.op_type not in ("Mul", "Add") or query.sole_consumer(source) is not node:
+    if source is None or feeder is None or not query.is_standard(feeder, "Mul", "Div", "Add", "Sub") or query.sole_consumer(source) is not node:
         return False
-    side = 1 if query.constant(feeder.inputs[1]) is not None else 0
+    side = 1 if query.is_constant(feeder.inputs[1]) else 0
     other, kept = feeder.inputs[side], feeder.inputs[1 - side]
-    rank = query.rank_of(source)
-    if rank is None or kept is None or other is None or query.rank_of(kept) != rank:
+    if other is None or kept is None or not _is_per_channel(node, other, kept, query.rank_of(source)):
         return False
-    if not query.channel_vector(other, rank, 1) or not query.is_float32(other):
+    if feeder.op_type in ("Add", "Sub") and not _unpadded(node):
         return False
-    if feeder.op_type == "Add" and not _unpadded(node):
+    if feeder.op_type == "Div" and (side == 0 or not has_reciprocal(other)):
         return False
-    vector = _as_weight(model, node, other)
-    if feeder.op_type == "Mul":
-        scaled = edit.derive(model, "Mul", [weight_of(node), vector], query.name_of(weight_of(node)))
-        edit.set_inputs(node, [kept, scaled, *node.inputs[2:]])
-    else:
-        edit.set_inputs(node, [kept, node.inputs[1], _shifted_bias(model, node, vector)])
+    _fold(model, node, feeder.op_type, side, kept, _as_weight(model, node, other))
     edit.remove(feeder)
     return True
+
+
+def _is_per_channel(node: ir.Node, other: ir.Value, kept: ir.Value, rank: int | None) -> bool:
+    """Whether a constant has one number, or one for every input channel, and does not stretch what it is combined with."""
+    sizes, shape, channels = query.sizes_of(other), query.shape_of(kept), _in_channels(node)
+    if sizes is None or not query.is_float32(other) or rank is None or shape is None or len(shape) != rank:
+        return False
+    return query.channel_vector(other, rank, 1) and (math.prod(sizes) == 1 or math.prod(sizes) == channels == shape[1])
+
+
+def _in_channels(node: ir.Node) -> int:
+    sizes = query.sizes_of(weight_of(node))
+    assert sizes is not None
+    if node.op_type == "Gemm":
+        return sizes[1 if query.integer(node, "transB", 0) else 0]
+    return sizes[1] * query.integer(node, "group", 1)
 
 
 def _unpadded(node: ir.Node) -> bool:
     return node.op_type == "Gemm" or (query.string(node, "auto_pad", "NOTSET") in ("NOTSET", "VALID") and not any(query.ints(node, "pads")))
 
 
-def _as_weight(model: ir.Model, node: ir.Node, value: ir.Value) -> ir.Value:
-    """The per-channel constant shaped so that it multiplies the weight along its input channels."""
-    array, weight = query.constant(value), query.constant(weight_of(node))
-    assert array is not None and weight is not None
-    if node.op_type == "Gemm":
-        shape = [1, -1] if query.integer(node, "transB", 0) else [-1, 1]
-    elif ops.is_depthwise(node):
-        return _repeated(model, node, value)
+def _fold(model: ir.Model, node: ir.Node, op_type: str, side: int, kept: ir.Value, vector: edit.Numbers) -> None:
+    """``vector`` is shaped like the weight, or broadcasts to it."""
+    weight, base = weight_of(node), query.name_of(weight_of(node))
+    rest: list[ir.Value | None] = list(node.inputs[2:])
+    if op_type == "Mul":
+        weight = edit.derive(model, "Mul", [weight, vector], base)
+    elif op_type == "Div":
+        weight = edit.derive(model, "Div", [weight, vector], base)
+    elif op_type == "Add" or side == 0:
+        rest = [_shifted_bias(model, node, vector)]
+        weight = weight if op_type == "Add" else edit.derive(model, "Neg", [weight], base)  # W (t - x) = -W x + W t
     else:
-        shape = [1, -1] + [1] * (weight.ndim - 2)
-    return edit.derive(model, "Reshape", [value, edit.constant(model, f"{node.name}/shape", np.array(shape, np.int64))], query.name_of(value))
+        rest = [_shifted_bias(model, node, edit.compute(model, "Neg", [vector], f"{query.label(node)}/shift"))]
+    edit.set_inputs(node, [kept, weight, *rest])
 
 
-def _repeated(model: ir.Model, node: ir.Node, value: ir.Value) -> ir.Value:
-    """For a depthwise weight ``(c * m, 1, ...)``: every channel's number m times."""
-    array, weight = query.constant(value), query.constant(weight_of(node))
-    assert array is not None and weight is not None
-    groups = query.integer(node, "group", 1)
-    rows = edit.constant(model, f"{node.name}/shape", np.array([-1 if array.size > 1 else 1, 1], np.int64))
-    column = edit.derive(model, "Reshape", [value, rows], query.name_of(value))
-    wide = edit.constant(model, f"{node.name}/shape", np.array([groups, weight.shape[0] // groups], np.int64))
-    grid = edit.derive(model, "Expand", [column, wide], query.name_of(value))
-    shape = edit.constant(model, f"{node.name}/shape", np.array([-1] + [1] * (weight.ndim - 1), np.int64))
-    return edit.derive(model, "Reshape", [grid, shape], query.name_of(value))
+def _as_weight(model: ir.Model, node: ir.Node, value: ir.Value) -> edit.Numbers:
+    """The per-channel constant shaped so that it multiplies the weight along its input channels."""
+    sizes, base = query.sizes_of(weight_of(node)), query.name_of(value)
+    assert sizes is not None
+    if node.op_type == "Gemm":
+        return edit.compute(model, "Reshape", [value, np.array([1, -1] if query.integer(node, "transB", 0) else [-1, 1])], base)
+    if not ops.is_depthwise(node):
+        return edit.compute(model, "Reshape", [value, np.array([1, -1] + [1] * (len(sizes) - 2))], base)
+    groups = query.integer(node, "group", 1)  # a weight (c * m, 1, ...): every channel's number m times
+    grid = edit.compute(model, "Expand", [edit.compute(model, "Reshape", [value, np.array([-1, 1])], base),
+                                          np.array([groups, sizes[0] // groups])], base)
+    return edit.compute(model, "Reshape", [grid, np.array([-1] + [1] * (len(sizes) - 1))], base)
 
 
-def _shifted_bias(model: ir.Model, node: ir.Node, vector: ir.Value) -> ir.Value:
-    weight = query.constant(weight_of(node))
-    assert weight is not None
-    axis = ops.weight_axis(node)
-    product = edit.derive(model, "Mul", [weight_of(node), vector], f"{node.name}/shift")
-    axes = edit.constant(model, f"{node.name}/axes", np.array([a for a in range(weight.ndim) if a != axis], np.int64))
-    total = edit.derive(model, "ReduceSum", [product, axes], f"{node.name}/shift", keepdims=0)
-    bias = query.input_at(node, 2)
-    return total if bias is None else edit.derive(model, "Add", [bias, total], query.name_of(bias))
+def _shifted_bias(model: ir.Model, node: ir.Node, vector: edit.Numbers) -> ir.Value:
+    sizes, bias, base = query.sizes_of(weight_of(node)), query.input_at(node, 2), f"{query.label(node)}/shift"
+    assert sizes is not None
+    axes = np.array([axis for axis in range(len(sizes)) if axis != ops.weight_axis(node)])
+    total = edit.compute(model, "ReduceSum", [edit.compute(model, "Mul", [weight_of(node), vector], base), axes], base, keepdims=0)
+    return edit.settle(model, total) if bias is None else edit.derive(model, "Add", [bias, total], query.name_of(bias))

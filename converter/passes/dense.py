@@ -25,7 +25,7 @@ class MatMulToGemm(GraphPass):
         """One walk."""
         count = 0
         for node in model.graph:
-            if node.op_type != "MatMul" or not _matrices(node):
+            if not query.is_standard(node, "MatMul") or not _matrices(node):
                 continue
             reader = query.sole_consumer(node.outputs[0])
             bias = _bias(node, reader) if reader is not None else None
@@ -44,7 +44,7 @@ def _matrices(node: ir.Node) -> bool:
 def _bias(node: ir.Node, reader: ir.Node) -> ir.Value | None:
     """The vector that ``reader`` adds to the product, if that is all it does."""
     weight = query.constant(node.inputs[1])
-    if reader.op_type != "Add" or weight is None:
+    if not query.is_standard(reader, "Add") or weight is None:
         return None
     other = reader.inputs[1] if reader.inputs[0] is node.outputs[0] else reader.inputs[0]
     array = query.constant(other)
@@ -54,9 +54,11 @@ def _bias(node: ir.Node, reader: ir.Node) -> ir.Value | None:
 class FlattenInChannelsFirst(GraphPass):
     """Drop the transpose in front of a Flatten that only a Gemm reads."""
 
+    promise = Promise.ROUNDING  # the same products, summed in another order
+
     def rewrite(self, model: ir.Model) -> int:
         """One walk over the Gemm nodes."""
-        count = sum(_drop_transpose(model, node) for node in model.graph if node.op_type == "Gemm")
+        count = sum(_drop_transpose(model, node) for node in model.graph if query.is_standard(node, "Gemm"))
         edit.drop_unused(model)
         return count
 
@@ -64,12 +66,12 @@ class FlattenInChannelsFirst(GraphPass):
 def _drop_transpose(model: ir.Model, gemm: ir.Node) -> bool:
     flat = gemm.inputs[0]
     reshape = flat.producer() if flat is not None else None
-    if flat is None or reshape is None or reshape.op_type not in ("Reshape", "Flatten") or query.sole_consumer(flat) is not gemm:
+    if flat is None or reshape is None or not query.is_standard(reshape, "Reshape", "Flatten") or query.sole_consumer(flat) is not gemm:
         return False
     turned, weight = reshape.inputs[0], query.constant(gemm.inputs[1])
     transpose = query.producer_of(turned, "Transpose")
     lengths = query.shape_of(turned)[1:] if turned is not None and query.shape_of(turned) else ()  # type: ignore[index]
-    if transpose is None or weight is None or not lengths or None in lengths or query.integer(gemm, "transB", 0):
+    if transpose is None or weight is None or not lengths or None in lengths or query.integer(gemm, "transA", 0) or query.integer(gemm, "transB", 0):
         return False
     perm = query.ints(transpose, "perm")
     sizes = [int(d) for d in lengths if d is not None]
@@ -84,7 +86,7 @@ def _keeps_batch(reshape: ir.Node) -> bool:
     if reshape.op_type == "Flatten":
         return query.integer(reshape, "axis", 1) == 1
     target = query.int_list(query.input_at(reshape, 1))
-    return target is not None and len(target) == 2 and target[0] in (-1, 0)
+    return target is not None and len(target) == 2 and target[0] in (-1, 0) and not query.integer(reshape, "allowzero", 0)
 
 
 def _reordered(model: ir.Model, gemm: ir.Node, perm: tuple[int, ...], sizes: list[int]) -> ir.Value:
@@ -92,7 +94,6 @@ def _reordered(model: ir.Model, gemm: ir.Node, perm: tuple[int, ...], sizes: lis
     assert weight is not None and array is not None
     base = query.name_of(weight)
     back = [perm.index(i) - 1 for i in range(1, len(perm))]  # where each axis of x lies behind the batch axis of T_p(x)
-    split = edit.constant(model, f"{gemm.name}/shape", np.array([*sizes, array.shape[1]], np.int64))
-    whole = edit.constant(model, f"{gemm.name}/shape", np.array(array.shape, np.int64))
-    blocks = edit.derive(model, "Reshape", [weight, split], base)
-    return edit.derive(model, "Reshape", [edit.derive(model, "Transpose", [blocks], base, perm=[*back, len(sizes)]), whole], base)
+    blocks = edit.compute(model, "Reshape", [weight, np.array([*sizes, array.shape[1]])], base)
+    turned = edit.compute(model, "Transpose", [blocks], base, perm=(*back, len(sizes)))
+    return edit.derive(model, "Reshape", [turned, np.array(array.shape)], base)

@@ -21,7 +21,7 @@ import onnx_ir as ir
 
 from converter.graph import edit, ops, query
 from converter.passes import layout_rules
-from converter.passes.base import GraphPass
+from converter.passes.base import GraphPass, Promise
 
 Perm = tuple[int, ...]
 
@@ -29,11 +29,18 @@ Perm = tuple[int, ...]
 class SinkTransposes(GraphPass):
     """Move transposes of activations towards the outputs and cancel them."""
 
+    promise = Promise.ROUNDING  # a reduction adds the same numbers in another order
+
     def rewrite(self, model: ir.Model) -> int:
         """One walk; new transposes are put behind the node they were moved past, so they are met again later."""
-        count = sum(_seed(model, value) for value in query.true_inputs(model))
+        seeds = [seed for value in query.true_inputs(model) if (seed := _seed(model, value)) is not None]
+        count = len(seeds)
         for node in model.graph:
-            count += _sink(model, node)
+            if node not in seeds:  # it would cancel with the half in front of it, which is to stay
+                count += _sink(model, node)
+        for seed in seeds:
+            if seed.outputs[0].uses():  # something could not be passed after all
+                _compose(seed)
         edit.drop_unused(model)
         return count
 
@@ -54,7 +61,7 @@ def transposed(value: ir.Value | None) -> tuple[ir.Value, Perm] | None:
 
 def _sink(model: ir.Model, node: ir.Node) -> bool:
     """Move ``node`` in front of the transposes that feed it, if its rule says how."""
-    if node.domain not in ("", "ai.onnx"):
+    if not query.is_standard(node):
         return False
     if node.op_type == "Transpose":
         return _compose(node)
@@ -99,7 +106,7 @@ def _retranspose(model: ir.Model, node: ir.Node, out: ir.Value, perm: Perm) -> N
     if perm == tuple(range(len(perm))):
         return
     uses, was_output = tuple(out.uses()), out.is_graph_output()
-    turned = edit.insert_after(model, node, "Transpose", [out], f"{node.name}/Transpose", {"perm": list(perm)})
+    turned = edit.insert_after(model, node, "Transpose", [out], f"{query.label(node)}/Transpose", {"perm": list(perm)})
     turned.shape, turned.type = shape, out.type
     for use in uses:
         use.node.replace_input_with(use.idx, turned)
@@ -108,11 +115,11 @@ def _retranspose(model: ir.Model, node: ir.Node, out: ir.Value, perm: Perm) -> N
     out.shape = out_shape
 
 
-def _seed(model: ir.Model, value: ir.Value) -> int:
-    """Put ``T_p T_p^-1`` behind a graph input that reaches only transposes of perm ``p``."""
+def _seed(model: ir.Model, value: ir.Value) -> ir.Node | None:
+    """Put ``T_p T_p^-1`` behind a graph input that reaches only transposes of perm ``p``; gives the second."""
     perm = _reached(value)
     if perm is None or all(use.node.op_type == "Transpose" for use in value.uses()):
-        return 0
+        return None
     uses = tuple(value.uses())
     first = edit.insert_first(model, "Transpose", [value], f"{value.name}/Transpose", {"perm": list(perm)})
     node = first.producer()
@@ -122,27 +129,32 @@ def _seed(model: ir.Model, value: ir.Value) -> int:
         first.shape, second.shape = ir.Shape([value.shape[i] for i in perm]), value.shape
     for use in uses:
         use.node.replace_input_with(use.idx, second)
-    return 1
+    return second.producer()
 
 
 def _reached(value: ir.Value) -> Perm | None:
     """The one perm of all transposes that ``value`` reaches through operators that a transpose can pass, or None."""
     found: set[Perm] = set()
+    operands: list[ir.Value] = []
     stack, seen = [value], {id(value)}
     while stack:
         current = stack.pop()
         for use in current.uses():
             node = use.node
+            if not query.is_standard(node) or node.graph is not value.graph:
+                return None
             if node.op_type == "Transpose":
                 found.add(query.ints(node, "perm"))
             elif node.op_type in ops.UNARY or node.op_type in ops.BINARY or node.op_type in ("Pad", "Concat"):
+                operands += query.inputs_of(node)
                 stack += [out for out in node.outputs if id(out) not in seen]
                 seen.update(id(out) for out in node.outputs)
             else:
                 return None
         if current.is_graph_output():
             return None
-    return next(iter(found)) if len(found) == 1 and () not in found else None
+    alone = all(id(operand) in seen or query.is_constant(operand) for operand in operands)
+    return next(iter(found)) if len(found) == 1 and () not in found and alone else None
 
 
 Rule = Callable[[ir.Model, ir.Node, Perm], layout_rules.Moved | None]

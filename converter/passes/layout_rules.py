@@ -37,7 +37,7 @@ def binary(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
 def reduction(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     """A reduction over axes that are an attribute or a constant second input."""
     source, axes = _source(node.inputs[0], perm), _axes(node)
-    if source is None or axes is None:
+    if source is None or not axes:  # no axes means all of them, or none
         return None
     outer = sorted(a % len(perm) for a in axes)
     inner = sorted(perm[a] for a in outer)
@@ -69,14 +69,14 @@ def pad(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     moved = [0] * (2 * rank)
     for outer, inner in enumerate(perm):
         moved[inner], moved[rank + inner] = amounts[outer], amounts[rank + outer]
-    value = edit.constant(model, f"{node.name}/pads", np.array(moved, np.int64))
+    value = edit.constant(model, f"{query.label(node)}/pads", np.array(moved, np.int64))
     return [source, value, *node.inputs[2:]], {}, perm
 
 
 def squeeze(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     """Squeeze of named axes."""
     source, axes = _source(node.inputs[0], perm), _axes(node)
-    if source is None or axes is None:
+    if source is None or not axes:
         return None
     outer = sorted(a % len(perm) for a in axes)
     inputs, attributes = _with_axes(model, node, source, sorted(perm[a] for a in outer))
@@ -110,9 +110,10 @@ def _constant(model: ir.Model, value: ir.Value | None, perm: Perm) -> ir.Value |
         return value
     back = [perm.index(i) for i in range(len(perm))]
     if array.ndim < len(perm):
-        shape = edit.constant(model, f"{value.name}/shape", np.array([1] * (len(perm) - array.ndim) + list(array.shape), np.int64))
-        value = edit.derive(model, "Reshape", [value, shape], query.name_of(value))
-    return edit.derive(model, "Transpose", [value], query.name_of(value), perm=back)
+        shape = np.array([1] * (len(perm) - array.ndim) + list(array.shape))
+        aligned = edit.compute(model, "Reshape", [value, shape], query.name_of(value))
+        return edit.derive(model, "Transpose", [aligned], query.name_of(value), perm=tuple(back))
+    return edit.derive(model, "Transpose", [value], query.name_of(value), perm=tuple(back))
 
 
 def _thin(model: ir.Model, node: ir.Node, value: ir.Value | None, perm: Perm) -> ir.Value | None:
@@ -121,7 +122,7 @@ def _thin(model: ir.Model, node: ir.Node, value: ir.Value | None, perm: Perm) ->
     if value is None or shape is None or len(shape) != len(perm) or sum(d != 1 for d in shape[1:]) > 1 or perm[0] != 0:
         return None
     back = [perm.index(i) for i in range(len(perm))]
-    turned = edit.insert_before(model, node, "Transpose", [value], f"{node.name}/Transpose", {"perm": back})
+    turned = edit.insert_before(model, node, "Transpose", [value], f"{query.label(node)}/Transpose", {"perm": back})
     turned.shape = ir.Shape([shape[i] if shape[i] is not None else value.shape[i] for i in back])  # type: ignore[index]
     return turned
 
@@ -135,7 +136,7 @@ def _axes(node: ir.Node) -> tuple[int, ...] | None:
 def _with_axes(model: ir.Model, node: ir.Node, source: ir.Value, axes: list[int]) -> tuple[list[ir.Value | None], dict[str, Any]]:
     if "axes" in node.attributes:
         return [source], {"axes": axes}
-    return [source, edit.constant(model, f"{node.name}/axes", np.array(axes, np.int64))], {}
+    return [source, edit.constant(model, f"{query.label(node)}/axes", np.array(axes, np.int64))], {}
 
 
 def _without(perm: Perm, outer: list[int]) -> Perm:

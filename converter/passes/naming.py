@@ -12,23 +12,40 @@ from converter.graph import edit, ledger, query
 from converter.passes.base import GraphPass
 
 
+class NameNodes(GraphPass):
+    """Give every node a name of its own: a plan and a report speak of nodes by name, and ONNX asks for none."""
+
+    def rewrite(self, model: ir.Model) -> int:
+        """One walk; a node keeps its name if it is the first to have it."""
+        count, taken = 0, set[str]()
+        edit.reserve(model, (node.name for node in model.graph if node.name))
+        for node in model.graph:
+            if not node.name or node.name in taken:
+                node.name = edit.fresh_name(model, node.name or query.label(node))
+                count += 1
+            taken.add(node.name)
+        return count
+
+
 class NameInitializers(GraphPass):
-    """Name weights after Keras variables, and nodes by their place in the graph."""
+    """Name weights after Keras variables, other constants after the node that reads them and what they are to it."""
 
     def rewrite(self, model: ir.Model) -> int:
         """One walk in topological order, so that the same graph gets the same names."""
-        taken: dict[int, str] = {}
+        seen, count = set[int](), 0
         for node in model.graph:
             for index, value in enumerate(node.inputs):
-                if value is not None and query.constant(value) is not None and id(value) not in taken:
-                    taken[id(value)] = edit.rename(model, value, _wanted(model, node, index, value))
-        return len(taken)
+                if value is not None and query.is_constant(value) and id(value) not in seen:
+                    seen.add(id(value))
+                    old = value.name
+                    count += edit.rename(model, value, _wanted(model, node, index, value)) != old
+        return count
 
 
 def _wanted(model: ir.Model, node: ir.Node, index: int, value: ir.Value) -> str:
     sources = ledger.of(model).sources(query.name_of(value))
     if not sources:
-        return f"{node.name}/{_role(node, index)}"
+        return f"{query.label(node)}/{_role(node, index)}"
     if index != 2:
         return next((s for s in sources if s.rsplit("/", 1)[-1] in ("kernel", "depthwise_kernel", "pointwise_kernel", "embeddings")), sources[0])
     own = next((s for s in sources if s.endswith("/bias")), None)

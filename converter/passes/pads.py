@@ -18,7 +18,7 @@ class FoldPad(GraphPass):
         """One walk; a Pad that several convolutions read is folded into each of them."""
         count = 0
         for node in model.graph:
-            pad = query.producer_of(node.inputs[0], "Pad") if node.op_type == "Conv" else None
+            pad = query.producer_of(node.inputs[0], "Pad") if query.is_standard(node, "Conv") else None
             if pad is not None and (amounts := _zero_pad(pad)) is not None and query.string(node, "auto_pad", "NOTSET") in ("NOTSET", "VALID"):
                 spatial = len(amounts) // 2 - 2
                 old = query.ints(node, "pads") or (0,) * (2 * spatial)

@@ -10,7 +10,7 @@ from converter.passes.cleanup import DropUnused, MergeEqual, RemoveNoOps, SortAn
 from converter.passes.constants import FoldConstants
 from converter.passes.dense import FlattenInChannelsFirst, MatMulToGemm
 from converter.passes.layout import SinkTransposes
-from converter.passes.naming import NameInitializers
+from converter.passes.naming import NameInitializers, NameNodes
 from converter.passes.pads import FoldPad
 from converter.passes.pooling import ReduceMeanToPool
 
@@ -18,23 +18,24 @@ from converter.passes.pooling import ReduceMeanToPool
 def clean() -> list[GraphPass]:
     """From a lowered graph to the canonical float graph."""
     return [
+        NameNodes(),               # an ONNX file may have nodes without names, or with equal ones
         SortAndShape(),            # the rules below look at ranks and shapes
         RemoveNoOps(),             # an Identity between two nodes hides that they are neighbours
         FoldConstants(),           # weights arrive reshaped, BatchNorm as arithmetic on vectors
         DropUnused(),              # what only fed folded nodes is gone before anything counts readers
         SinkTransposes(),          # needs constants folded; everything below expects channels first
         RemoveNoOps(),             # transposes that became the identity
-        SortAndShape(),            # shapes of what was moved
+        SortAndShape(missing_only=True),  # shapes of what was moved
         SimplifyActivations(),     # before folds, so that Relu and Clip stand where engines look for them
         MatMulToGemm(),            # gives dense layers a place for a bias
         FoldAffineAfter(),         # BatchNorm and bias behind convolution and dense
         FoldPad(),                 # before the next line: a padded convolution takes no shift from in front
         FoldAffineBefore(),        # BatchNorm in front, where it is exact
         ReduceMeanToPool(),        # needs channels first
-        SortAndShape(),            # shapes of what was rewritten
+        SortAndShape(missing_only=True),  # shapes of what was rewritten
         FlattenInChannelsFirst(),  # the last transpose of a network that ends in Flatten and Dense
         FoldConstants(),           # what the folds left constant
         MergeEqual(),              # last: equal nodes may differ only in what was folded above
         NameInitializers(),        # names of the result, not of the steps
-        SortAndShape(),            # the order and the shapes that are written
+        SortAndShape(missing_only=True),  # the order and the shapes that are written
     ]

@@ -18,7 +18,9 @@ class ReduceMeanToPool(GraphPass):
 
     def rewrite(self, model: ir.Model) -> int:
         """One walk."""
-        return sum(_rewrite(model, node) for node in model.graph if node.op_type == "ReduceMean")
+        count = sum(_rewrite(model, node) for node in model.graph if query.is_standard(node, "ReduceMean"))
+        edit.drop_unused(model)
+        return count
 
 
 def _rewrite(model: ir.Model, node: ir.Node) -> bool:
@@ -32,7 +34,7 @@ def _rewrite(model: ir.Model, node: ir.Node) -> bool:
     if query.integer(node, "keepdims", 1):
         edit.change_operator(node, "GlobalAveragePool", [source])
         return True
-    pooled = edit.insert_before(model, node, "GlobalAveragePool", [source], f"{node.name}/GlobalAveragePool")
+    pooled = edit.insert_before(model, node, "GlobalAveragePool", [source], f"{query.label(node)}/GlobalAveragePool")
     if source.shape is not None:
         pooled.shape = ir.Shape([*list(source.shape)[:2], *[1] * (rank - 2)])
     edit.change_operator(node, "Flatten", [pooled], axis=1)

@@ -39,18 +39,28 @@ def shift(node: ir.Node, error: Array, means: Array) -> Array:
 
 
 def _shares(node: ir.Node, kernel: tuple[int, ...]) -> Array:
-    """Part of the output positions at which every kernel position reads data, shape of the kernel; 1 where sizes are free."""
-    source = node.inputs[0]
-    shape, out = query.shape_of(source) if source is not None else None, query.shape_of(node.outputs[0])
-    if shape is None or out is None or None in shape[2:] or None in out[2:] or query.string(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        return np.ones(kernel)
+    """Part of the output positions at which every kernel position reads data, shape of the kernel; 1 along axes of free length."""
     rank = len(kernel)
-    pads, strides = query.ints(node, "pads", (0,) * (2 * rank)), query.ints(node, "strides", (1,) * rank)
-    dilations = query.ints(node, "dilations", (1,) * rank)
+    source = node.inputs[0]
+    sizes = (query.shape_of(source) if source is not None else None) or (None,) * (2 + rank)
+    strides, dilations = query.ints(node, "strides", (1,) * rank), query.ints(node, "dilations", (1,) * rank)
     share = np.ones(kernel)
-    for axis in range(rank):
-        starts = np.arange(int(out[2 + axis] or 1)) * strides[axis] - pads[axis]
-        places = starts[:, None] + np.arange(kernel[axis]) * dilations[axis]
-        inside = ((places >= 0) & (places < int(shape[2 + axis] or 1))).mean(axis=0)
-        share = share * inside.reshape([-1 if a == axis else 1 for a in range(rank)])
+    for axis, size in enumerate(sizes[2:]):
+        if size is not None:
+            span, step = (kernel[axis] - 1) * dilations[axis] + 1, strides[axis]
+            before, after = _padding(node, axis, size, span, step)
+            starts = np.arange((size + before + after - span) // step + 1) * step - before
+            places = starts[:, None] + np.arange(kernel[axis]) * dilations[axis]
+            inside = ((places >= 0) & (places < size)).mean(axis=0)
+            share = share * inside.reshape([-1 if a == axis else 1 for a in range(rank)])
     return share
+
+
+def _padding(node: ir.Node, axis: int, size: int, span: int, step: int) -> tuple[int, int]:
+    """Padding before and behind a spatial axis; SAME makes ``ceil(size / step)`` outputs, the odd element at the named end."""
+    kind = query.string(node, "auto_pad", "NOTSET")
+    if kind in ("NOTSET", "VALID"):
+        pads = query.ints(node, "pads") if kind == "NOTSET" else ()
+        return (pads[axis], pads[len(pads) // 2 + axis]) if pads else (0, 0)
+    total = max((-(-size // step) - 1) * step + span - size, 0)
+    return (total // 2, total - total // 2) if kind == "SAME_UPPER" else (total - total // 2, total // 2)

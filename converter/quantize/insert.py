@@ -9,14 +9,17 @@ from converter.quantize.solve import LayerCodes, Solution
 from converter.spec.plan import QuantPlan
 from converter.spec.quant import Array, QParams
 
+Written = dict[tuple[str, tuple[int, ...], bytes], ir.Value]
+
 
 def insert(model: ir.Model, plan: QuantPlan, solution: Solution) -> ir.Model:
     """A copy of ``model`` on integers; ``model`` stays as it is and shares its unquantized weights with the copy."""
     copy = model.clone()
     copy.meta.clear()
     nodes = {node.name: node for node in copy.graph}
+    written: Written = {}
     for layer in plan.layers:
-        _write_layer(copy, nodes[layer.name], solution.layers[layer.name], solution.activations[layer.source])
+        _write_layer(copy, nodes[layer.name], solution.layers[layer.name], written)
     values = {query.name_of(v): v for v in copy.graph.inputs} | {query.name_of(v): v for node in nodes.values() for v in node.outputs}
     grids: dict[int, tuple[ir.Value, ir.Value]] = {}
     for name, params in solution.activations.items():
@@ -25,23 +28,32 @@ def insert(model: ir.Model, plan: QuantPlan, solution: Solution) -> ir.Model:
     return copy
 
 
-def _write_layer(model: ir.Model, node: ir.Node, codes: LayerCodes, source: QParams) -> None:
+def _write_layer(model: ir.Model, node: ir.Node, codes: LayerCodes, written: Written) -> None:
     weight, bias = node.inputs[1], query.input_at(node, 2)
     assert weight is not None
-    inputs = [node.inputs[0], _dequantized(model, node, codes.weight.codes, codes.weight.params, query.name_of(weight))]
+    inputs = [node.inputs[0], _dequantized(model, node, codes.weight.codes, codes.weight.params, query.name_of(weight), written)]
     if codes.bias is not None:
         base = query.name_of(bias) if bias is not None else f"{query.layer_path(node)}/bias"
-        inputs.append(_dequantized(model, node, codes.bias, codes.bias_params, base))
+        inputs.append(_dequantized(model, node, codes.bias, codes.bias_params, base, written))
     edit.set_inputs(node, inputs)
 
 
-def _dequantized(model: ir.Model, node: ir.Node, codes: Array, params: QParams, base: str) -> ir.Value:
+def _dequantized(model: ir.Model, node: ir.Node, codes: Array, params: QParams, base: str, written: Written) -> ir.Value:
     """Integer initializer, its grid, and the DequantizeLinear that reads them; ``base`` names all of them."""
-    parts = [edit.add_initializer(model, f"{base}/quantized", codes), *_grid(model, params, base)]
+    named = (("quantized", codes), ("scale", params.scale), ("zero_point", params.zero_point))
+    parts = [_initializer(model, f"{base}/{kind}", array, written) for kind, array in named]
     attributes = {} if params.axis is None else {"axis": params.axis}
     out = edit.insert_before(model, node, "DequantizeLinear", parts, f"{base}/DequantizeLinear", attributes)
     out.type = ir.TensorType(ir.DataType.FLOAT)
     return out
+
+
+def _initializer(model: ir.Model, base: str, array: Array, written: Written) -> ir.Value:
+    """An initializer; the one that is there where two layers share a weight and came to the same numbers."""
+    key = (base, array.shape, array.tobytes())
+    if key not in written:
+        written[key] = edit.add_initializer(model, base, array)
+    return written[key]
 
 
 def _grid(model: ir.Model, params: QParams, base: str) -> tuple[ir.Value, ir.Value]:
@@ -54,7 +66,7 @@ def _write_pair(model: ir.Model, value: ir.Value, params: QParams, plan: QuantPl
     if id(params) not in grids:
         grids[id(params)] = _grid(model, params, base)
     scale, zero = grids[id(params)]
-    ours = maker is not None and _made_on_integers(maker, plan)
+    ours = base in plan.made
     uses = [use for use in value.uses() if ours or (use.node.name or "") in plan.readers]
     was_output = value.is_graph_output() and ours
     if not uses and not was_output:
@@ -65,14 +77,6 @@ def _write_pair(model: ir.Model, value: ir.Value, params: QParams, plan: QuantPl
         use.node.replace_input_with(use.idx, real)
     if was_output:
         edit.replace_output(value, real)
-
-
-def _made_on_integers(maker: ir.Node, plan: QuantPlan) -> bool:
-    """Whether the value comes from an integer node, or from an activation fused into one."""
-    if (maker.name or "") in plan.readers:
-        return True
-    source = maker.inputs[0].producer() if maker.inputs and maker.inputs[0] is not None else None
-    return source is not None and (source.name or "") in plan.readers and len(source.outputs[0].uses()) == 1 and maker.op_type in ("Relu", "Clip")
 
 
 def _node(

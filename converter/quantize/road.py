@@ -17,7 +17,7 @@ from converter.graph import io, query
 from converter.progress import Stages
 from converter.quantize.insert import insert
 from converter.quantize.plan import make_plan
-from converter.quantize.solve import Solution, solve
+from converter.quantize.solve import Solution, channel_axes, solve
 from converter.spec.plan import QuantPlan
 from converter.spec.recipe import Recipe
 from converter.spec.report import Report
@@ -75,7 +75,7 @@ def quantize_graph(
 
 def probes_of(plan: QuantPlan) -> list[Probe]:
     """Every tensor that gets a grid of its own, and every layer's input with its channel axis."""
-    axes = {x.source: 1 if x.op_type == "Conv" else -1 for x in plan.layers}
+    axes = channel_axes(plan)
     return [Probe(name, axes.get(name)) for name in dict.fromkeys([*plan.observed(), *axes])]
 
 

@@ -69,10 +69,33 @@ def solve(plan: QuantPlan, model: ir.Model, seen: Mapping[str, Statistics], targ
         if owner in out.activations:
             out.activations[name] = out.activations[owner]
     nodes = {node.name: node for node in model.graph}
+    axes = channel_axes(plan)
     for layer in plan.layers:
-        means = seen[layer.source].means if correct_bias and layer.source in seen else None
+        means = _means(seen, layer, axes) if correct_bias else None
         out.layers[layer.name] = _layer(nodes[layer.name], layer, out.activations[layer.source], target, means)
     return out
+
+
+def channel_axes(plan: QuantPlan) -> dict[str, int]:
+    """Channel axis of every value that a layer with weights reads; where two layers disagree, that of the first."""
+    axes: dict[str, int] = {}
+    for layer in plan.layers:
+        axes.setdefault(layer.source, _channel_axis(layer))
+    return axes
+
+
+def _channel_axis(layer: Layer) -> int:
+    return 1 if layer.op_type == "Conv" else -1
+
+
+def _means(seen: Mapping[str, Statistics], layer: Layer, axes: Mapping[str, int]) -> Array | None:
+    """Channel means of the layer's input; None where its bias cannot be corrected: MatMul has none, or the means are along another axis."""
+    if layer.op_type == "MatMul" or axes[layer.source] != _channel_axis(layer):
+        return None
+    statistics = _statistics(seen, layer.source)
+    if not statistics.channels:
+        raise ConversionError(f"the statistics of tensor {layer.source} hold no channel means; they were gathered for another plan")
+    return statistics.means
 
 
 def _statistics(seen: Mapping[str, Statistics], name: str) -> Statistics:
@@ -90,11 +113,19 @@ def _range(entry: Own, statistics: Statistics) -> tuple[float, float]:
 
 
 def _pinned(entry: Own, low: float, high: float) -> QParams:
-    """The grid for a range. An unsigned value has zero point 0, or the engine would not fuse the activation in front of it."""
+    """The grid for a range.
+
+    The engine fuses an activation only into a grid that clamps as it does: an unsigned value has zero point 0, and its
+    highest code lies at the ceiling or below, also where the data never came near it or were always 0.
+    """
     params = from_range(entry.spec, 0.0 if entry.unsigned else low, high)
-    if entry.ceiling is not None and float(params.scale) * (entry.spec.limits[1] - entry.spec.limits[0]) > entry.ceiling:
-        return QParams(params.spec, np.asarray(np.nextafter(params.scale, np.float32(0))), params.zero_point)
-    return params
+    if not entry.unsigned or entry.ceiling is None:
+        return params
+    steps = entry.spec.limits[1] - entry.spec.limits[0]
+    highest = np.float32(entry.ceiling / steps)
+    if float(highest) * steps > entry.ceiling:
+        highest = np.nextafter(highest, np.float32(0))
+    return QParams(params.spec, np.minimum(params.scale, highest), params.zero_point)
 
 
 def _layer(node: ir.Node, layer: Layer, source: QParams, target: Target, means: Array | None) -> LayerCodes:
@@ -104,7 +135,7 @@ def _layer(node: ir.Node, layer: Layer, source: QParams, target: Target, means: 
     codes = weights.encode(
         weight, layer.channel, target.weight, op_type=node.op_type, group=query.integer(node, "group", 1),
         transposed=bool(query.integer(node, "transB", 0)), pairs=target.saturation is Saturation.PAIRS,
-        smallest=None if bias64 is None else np.abs(bias64) / (float(source.scale) * weights.BIAS_ROOM))
+        smallest=_smallest(weight.shape[layer.channel], bias64, source))
     corrected = np.zeros(weight.shape[layer.channel])
     if means is not None:
         corrected = bias_correction.shift(node, codes.params.dequantize(codes.codes) - weight, means)
@@ -115,7 +146,13 @@ def _layer(node: ir.Node, layer: Layer, source: QParams, target: Target, means: 
     return LayerCodes(codes, grid.quantize(np.asarray(total)), grid, corrected)
 
 
+def _smallest(channels: int, bias: Array | None, source: QParams) -> Array:
+    """Scales of the weight below which the bias would not fit 32 bits, or its scale would not be a normal float32."""
+    least = np.zeros(channels) if bias is None else np.abs(bias) / weights.BIAS_ROOM
+    return np.asarray(np.maximum(least, 2.0 * np.finfo(np.float32).tiny) / float(source.scale))
+
+
 def _bias_grid(spec: QuantSpec, source: QParams, weight: QParams) -> QParams:
     """``scale = scale(activation) * scale(weight)`` in float32, as onnxruntime computes it; zero point 0."""
-    scale = np.maximum(source.scale * weight.scale, np.finfo(np.float32).tiny)
-    return QParams(spec, scale.astype(np.float32), np.zeros(scale.shape, spec.dtype), 0)
+    scale = source.scale * weight.scale
+    return QParams(spec, scale, np.zeros(scale.shape, spec.dtype), 0)

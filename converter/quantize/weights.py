@@ -23,9 +23,9 @@ import numpy as np
 
 from converter.spec.quant import Array, QParams, QuantSpec
 from converter.verify.kernel_order import k_order
-from converter.verify.kernels import pair_limit
+from converter.verify.kernels import pair_limit, worst_pair
 
-CANDIDATES = 12
+CANDIDATES = 40
 BIAS_ROOM = 2.0**30  # codes of a bias stay below this, so that adding products cannot overflow 32 bits
 
 
@@ -62,10 +62,10 @@ def encode(
     """
     rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
     finest = np.abs(rows).max(axis=1, initial=0).astype(np.float64) / spec.limits[1]
-    finest = np.where(finest > np.finfo(np.float32).tiny * 1e6, finest, 1.0)
     if smallest is not None:
         finest = np.maximum(finest, smallest)
-    scale = finest.astype(np.float32)
+    finest = np.where(finest > np.finfo(np.float32).tiny * 1e6, finest, 1.0)
+    scale = narrowest = finest.astype(np.float32)
     codes = _round(rows, scale, spec)
     moved = 0
     order = _kernel_positions(weight.shape, axis, op_type, group, transposed) if pairs else None
@@ -73,12 +73,12 @@ def encode(
         scale, codes, moved = _inside_bound(rows, order, scale, codes, spec)
     params = QParams(spec, scale, np.zeros(scale.shape, spec.dtype), axis)
     shape = (weight.shape[axis], *np.delete(weight.shape, axis))
-    return Codes(params, np.ascontiguousarray(np.moveaxis(codes.reshape(shape), 0, axis)), scale / finest, moved)
+    return Codes(params, np.ascontiguousarray(np.moveaxis(codes.reshape(shape), 0, axis)), scale / narrowest, moved)
 
 
 def _round(rows: Array, scale: Array, spec: QuantSpec) -> Array:
     low, high = spec.limits
-    return np.clip(np.rint(rows / scale[:, None]), low, high).astype(spec.dtype)
+    return np.asarray(np.clip(np.rint(rows / scale[:, None]), low, high).astype(spec.dtype))
 
 
 def _kernel_positions(shape: tuple[int, ...], axis: int, op_type: str, group: int, transposed: bool) -> Array | None:
@@ -95,50 +95,66 @@ def _kernel_positions(shape: tuple[int, ...], axis: int, op_type: str, group: in
 
 
 def _inside_bound(rows: Array, order: Array, scale: Array, codes: Array, spec: QuantSpec) -> tuple[Array, Array, int]:
-    """Scales and codes inside the pair bound."""
-    worst = _worst(codes[:, order])
-    bad = np.flatnonzero(worst > pair_limit())
+    """Scales and codes inside the pair bound, and how many pairs were moved."""
+    bad = np.flatnonzero(worst_pair(codes[:, order]) > pair_limit())
     if not len(bad):
         return scale, codes, 0
-    scale, codes, best = scale.copy(), codes.copy(), np.full(len(bad), np.inf)
-    moved = np.zeros(len(bad), np.int64)
-    source = rows[bad][:, order].astype(np.float64)
-    reach = worst[bad] / pair_limit()
-    kept = np.zeros((len(bad), len(order)), spec.dtype)
-    chosen = scale[bad]
+    pairs = _pairs(rows[bad][:, order])
+    finest, reach = scale[bad], _plain_reach(pairs, scale[bad])
+    chosen, best = finest, np.full(len(bad), np.inf)
     for share in np.linspace(0.0, 1.0, CANDIDATES):
-        trial = (scale[bad] * reach**share).astype(np.float32)
-        values, count = _project(source / trial[:, None], spec)
-        error = ((values * trial[:, None].astype(np.float64) - source) ** 2).sum(axis=1)
-        better = error < best
-        best[better], chosen[better], moved[better], kept[better] = error[better], trial[better], count[better], values[better]
+        trial = (finest * reach**share).astype(np.float32)
+        error = _error(pairs, trial)
+        chosen, best = np.where(error < best, trial, chosen), np.minimum(error, best)
+    kept, moved = _project(pairs / chosen[:, None], spec)
+    scale, codes = scale.copy(), codes.copy()
     scale[bad] = chosen
-    unordered = np.empty_like(kept)
-    unordered[:, order] = kept
-    codes[bad] = unordered
-    return scale, codes, int(moved.sum())
+    codes[np.ix_(bad, order)] = np.moveaxis(kept, 0, -1).reshape(len(bad), -1)[:, : len(order)]
+    return scale, codes, int(moved)
 
 
-def _worst(codes: Array) -> Array:
-    from converter.verify.kernels import worst_pair
+def _pairs(rows: Array) -> Array:
+    """Rows in kernel order as the even and the odd members of their pairs, float32 ``(2, rows, pairs)``; an odd K ends in a 0."""
+    padded = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2)))
+    return np.ascontiguousarray(np.stack([padded[:, 0::2], padded[:, 1::2]]), np.float32)
 
-    return worst_pair(codes).astype(np.float64)
+
+def _plain_reach(pairs: Array, scale: Array) -> Array:
+    """How much coarser every row's scale must be so that its rounded codes are inside the bound with no pair moved."""
+    reach, left = np.ones(len(scale)), np.arange(len(scale))
+    while len(left):
+        codes = np.rint(pairs[:, left] / (scale[left] * reach[left]).astype(np.float32)[:, None])
+        worst = np.abs(codes[0] + codes[1]).max(axis=1)
+        reach[left] *= np.maximum(worst / pair_limit(), 1.0)
+        left = left[worst > pair_limit()]
+    return reach
 
 
-def _project(real: Array, spec: QuantSpec) -> tuple[Array, Array]:
-    """Codes of ``real`` (rows in kernel order, in units of the scale) inside the bound, and moved pairs per row."""
-    low, high = spec.limits
-    limit = pair_limit()
-    codes = np.clip(np.rint(real), low, high)
-    even, odd = codes[:, 0::2], codes[:, 1::2]
-    even = even[:, : odd.shape[1]]
-    excess = np.abs(even + odd) > limit
-    excess &= np.sign(even) == np.sign(odd)
-    if excess.any():
-        row, pair = np.nonzero(excess)
-        a, b = np.abs(real[row, 2 * pair]), np.abs(real[row, 2 * pair + 1])
-        first = np.clip(np.rint(np.clip(a - (a + b - limit) / 2, limit - high, high)), 0, limit)
-        sign = np.sign(codes[row, 2 * pair])
-        codes[row, 2 * pair] = sign * first
-        codes[row, 2 * pair + 1] = sign * (limit - first)
-    return codes.astype(spec.dtype), excess.sum(axis=1)
+def _error(pairs: Array, scale: Array) -> Array:
+    """Squared error of every row if it had this scale; float64 ``(rows,)``."""
+    real = pairs / scale[:, None]
+    codes = np.rint(real)
+    where = _outside(codes)
+    codes[0][where], codes[1][where] = _moved(real[0][where], real[1][where])
+    codes -= real
+    return np.asarray(np.einsum("prk,prk->r", codes, codes) * scale.astype(np.float64) ** 2)
+
+
+def _outside(codes: Array) -> Array:
+    """Pairs that break the bound. Members of opposite signs never do: no code is beyond the bound by itself."""
+    return np.asarray(np.abs(codes[0] + codes[1]) > pair_limit())
+
+
+def _moved(even: Array, odd: Array) -> tuple[Array, Array]:
+    """The nearest codes on the bound for pairs beyond it, given in units of the scale."""
+    a, b, limit = np.abs(even), np.abs(odd), pair_limit()
+    first = np.clip(np.rint(a - (a + b - limit) / 2), 1, limit - 1)
+    return np.copysign(first, even), np.copysign(limit - first, odd)
+
+
+def _project(real: Array, spec: QuantSpec) -> tuple[Array, int]:
+    """Codes of pairs in units of the scale, inside the bound, and how many pairs were moved."""
+    codes = np.clip(np.rint(real), *spec.limits)
+    where = _outside(codes)
+    codes[0][where], codes[1][where] = _moved(real[0][where], real[1][where])
+    return codes.astype(spec.dtype), int(np.count_nonzero(where))

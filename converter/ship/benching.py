@@ -20,7 +20,7 @@ def bench_models(models: list[Any], *, data: Any, threads: int, seconds: float) 
     """See ``converter.bench``."""
     if not models:
         raise UsageError("no model to time; give at least one ONNX file or bundle")
-    if threads < 1 or seconds <= 0:
+    if threads < 1 or not seconds > 0:
         raise UsageError(f"threads must be at least 1 and seconds positive, received {threads} and {seconds}")
     opened = [open_any(m) for m in models]
     if any(o.path is None for o in opened):
@@ -28,11 +28,11 @@ def bench_models(models: list[Any], *, data: Any, threads: int, seconds: float) 
     feeds = _feeds(opened[0], data)
     report = Report("bench")
     base = _session(opened[0], threads)
+    report.done.append(f"timed in turn with {opened[0].path}, one sample, {threads} thread" + ("s" if threads > 1 else ""))
     rows = []
     for model in opened if len(opened) == 1 else opened[1:]:
         found = race(base, _session(model, threads), feeds, threads=threads, seconds=seconds)
         rows.append({"model": str(model.path), **latency_json(found)})
-        report.done.append(f"{model.path}: {found.integer_ms:.3f} ms, {found.ratio:.3f} [{found.q1:.3f} {found.q3:.3f}] of {opened[0].path}")
     report.numbers.update(base=str(opened[0].path), rows=rows, machine=machine(), versions=versions())
     return report
 

@@ -65,7 +65,7 @@ def write(
             np.savez_compressed(file, **golden)  # type: ignore[arg-type]
         (folder / spec.REPORT_JSON).write_text(report.to_json(), encoding="utf-8")
         (folder / spec.REPORT_HTML).write_text(report_html.render(report.to_dict()), encoding="utf-8")
-        manifest = replace(manifest, files=_digests(folder))
+        manifest = replace(manifest, files=_digests(folder)).sealed()
         (folder / spec.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return Bundle(Path(path), manifest, report)
 
@@ -81,7 +81,10 @@ def read(path: str | Path) -> Bundle:
     if not file.is_file():
         there = known(p.name for p in path.iterdir()) if path.is_dir() else "no such folder"
         raise InputError(f"{path} is not a bundle: no {spec.MANIFEST} ({there})")
-    return Bundle(path, spec.from_json(file.read_text(encoding="utf-8"), str(file)))
+    try:
+        return Bundle(path, spec.from_json(file.read_text(encoding="utf-8"), str(file)))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
 
 
 def digest(path: Path) -> dict[str, Any]:

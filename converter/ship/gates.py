@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+from converter.errors import UsageError
 from converter.spec.report import Report, Verdict
 from converter.verify.accuracy import Decision, decide
 from converter.verify.evidence import Evidence
@@ -29,6 +31,16 @@ class Gates:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {"max_drop": self.max_drop, "want": self.want, "strict": self.strict}
+
+
+def check_limit(max_drop: float | None) -> None:
+    """Refuse a limit that no drop can be held against.
+
+    Raises:
+        UsageError: it is not a finite number.
+    """
+    if max_drop is not None and not math.isfinite(max_drop):
+        raise UsageError(f"the largest drop must be a finite number, in points of 100 or in the metric's unit; received {max_drop}")
 
 
 def judge(gates: Gates, evidence: Evidence, size: dict[str, Any], latency: dict[str, Any] | None, report: Report) -> None:

@@ -45,12 +45,13 @@ def accuracy(drop: float, low: float | None, high: float | None, limit: float | 
     def paint(figure: Figure) -> None:
         axes = _axes(figure, width, 132, left=4, right=4, top=4, bottom=44)
         axes.set(xlim=(span[0] - 0.22 * pad, span[1] + 0.3 * pad), ylim=(0, 1), yticks=[], xlabel=f"drop in {unit}, right is worse")
+        axes.locator_params(axis="x", nbins=5 if width < 500 else 9)
         axes.vlines(0, foot(0), 0.82, color=svg.MUTED, lw=1)
         axes.text(0, 0.86, "float ", ha="right", color=svg.MUTED, size=12)
         if limit is not None:
             axes.axvspan(limit, span[1] + pad, color=svg.BAD, alpha=0.1, lw=0)
             axes.vlines(limit, foot(limit), 0.82, color=svg.BAD, lw=1.5, ls=(0, (4, 2)))
-            axes.text(limit, 0.86, f" limit {score(limit, unit)}", ha="left", color=svg.BAD, size=12)
+            axes.annotate(f"limit {score(limit, unit)}", (limit, 0.86), (5, 0), textcoords="offset points", color=svg.BAD, size=12)
         axes.hlines(0.5, *ends, color=colour, lw=7, alpha=0.35)
         axes.vlines(ends, 0.38, 0.62, color=colour, lw=2)
         axes.plot([drop], [0.5], "o", color=colour, ms=9)

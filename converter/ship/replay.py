@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from converter.errors import InputError
+from converter.errors import InputError, known
 from converter.ship.bundle import Bundle, digest, read
 from converter.spec import bundle as spec
 from converter.spec.quant import Array
 from converter.spec.report import Report, Verdict
-from converter.verify.compare import Fidelity, faults
+from converter.verify.compare import Fidelity, faults, parity
 from converter.verify.machine import machine, saturates, versions
 from converter.verify.session import Session
 
@@ -29,6 +29,8 @@ def replay(path: str | Path) -> Report:
     found = read(path)
     report = Report("replay")
     wrong = _files(found, report)
+    if not found.manifest.intact:
+        wrong.append(f"{spec.MANIFEST} is not as it was shipped: its seal does not fit what it says")
     if not wrong:
         wrong = _outputs(found, report)
     _surroundings(found, report)
@@ -49,7 +51,7 @@ def _files(found: Bundle, report: Report) -> list[str]:
     if extra:
         report.warnings.append(f"files that were not shipped: {', '.join(extra)}")
     report.done.append(f"{len(found.manifest.files) - len(wrong)} of {len(found.manifest.files)} files are as shipped")
-    return wrong
+    return wrong + [f"file {name} was not shipped" for name in (spec.MODEL, spec.FLOAT, spec.GOLDEN) if name not in found.manifest.files]
 
 
 def _outputs(found: Bundle, report: Report) -> list[str]:
@@ -58,8 +60,7 @@ def _outputs(found: Bundle, report: Report) -> list[str]:
     entries = dict(found.manifest.target.get("session_options", {}))
     wrong: list[str] = []
     for kind, file in (("float", found.float_model), ("integer", found.model)):
-        got = Session(file, entries=entries).run(feeds)
-        for name, value in got.items():
+        for name, value in Session(file, entries=entries).run(feeds).items():
             wrong += _compare(kind, name, golden.get(f"{kind}/{name}"), value, report)
     return wrong
 
@@ -73,6 +74,8 @@ def _compare(kind: str, name: str, expected: Array | None, got: Array, report: R
     report.numbers.setdefault("golden", {})[f"{kind}/{name}"] = {"snr_db": result.snr_db, "max_abs": result.max_abs, "relative": result.relative}
     same = bool(np.array_equal(expected, got))
     report.done.append(f"{kind} output {name}: " + ("identical to what was shipped" if same else f"{result.snr_db:.1f} dB from what was shipped"))
+    if kind == "float":
+        return [f"the float graph does not give what was shipped: {failure}" for failure in parity({name: expected}, {name: got})]
     if result.snr_db < ALIKE_DB or faults(name, result):
         return [f"{kind} output {name} is {result.snr_db:.1f} dB from what was shipped; {ALIKE_DB:g} dB and more are rounding"]
     return []
@@ -95,7 +98,7 @@ def _surroundings(found: Bundle, report: Report) -> None:
     mine, theirs = machine(), dict(found.manifest.machine)
     if set(mine["flags"]) != set(theirs.get("flags", [])):
         gone, new = set(theirs.get("flags", [])) - set(mine["flags"]), set(mine["flags"]) - set(theirs.get("flags", []))
-        report.warnings.append(f"another CPU: without {sorted(gone) or 'nothing'}, with {sorted(new) or 'nothing'} more; "
+        report.warnings.append(f"another CPU: without {known(gone)}, with {known(new)} more; "
                                f"integer kernels here {_kernels(mine)}, there {_kernels(theirs)}")
     report.numbers.update(machine=mine, versions=here, shipped_on={"machine": theirs, "versions": there})
 

@@ -78,7 +78,7 @@ def _remarks(entry: Mapping[str, Any]) -> list[str]:
     lost, held = number(entry.get("weight_bits_lost")), str(entry.get("saturation") or "none")
     remarks = [f"{fixed(entry.get('snr_db'))} dB", *([str(entry["op_type"])] if entry.get("op_type") else [])]
     remarks += [f"{fixed(lost, 2)} weight bits lost"] if lost else []
-    return remarks + ([f"saturation {held}"] if held != "none" else [])
+    return remarks + (["weight pairs moved" if held == "moved" else f"weights {held}"] if held != "none" else [])
 
 
 def _layer_table(entries: Sequence[Mapping[str, Any]]) -> Html:

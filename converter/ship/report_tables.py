@@ -21,8 +21,9 @@ def fidelity(report: Mapping[str, Any]) -> Html | None:
         return None
     shown = [[name, say(fused), say(plain)] for name, key, say in _measures() if key in fused or key in plain]
     gap = number(found.get("gap_db"))
-    last = None if gap is None else tag("p", f"The two differ by {fixed(abs(gap), 2)} dB. A wide gap means that the fused integer kernels do not "
-                                             "compute what the graph says.", class_="note")
+    both = min((number(side.get("samples")) or 0 for side in (fused, plain)), default=0)
+    last = None if gap is None else tag("p", f"The two differ by {fixed(abs(gap), 2)} dB{f' on the same {count(both)} samples' if both else ''}. "
+                                             "A wide gap means that the fused integer kernels do not compute what the graph says.", class_="note")
     columns = table("Integer against float", ["Measure", "As it runs here", "Optimisations off"], shown) if shown else None
     note = "Both columns compare the outputs of the integer model with those of the float model." if shown else None
     return panel("Integer against float", columns, last, _parity(parity), note=note)

@@ -11,7 +11,7 @@ from typing import Any
 import onnx_ir as ir
 
 from converter.data import Source, open_source
-from converter.errors import UsageError, VerdictError, known
+from converter.errors import InputError, UsageError, VerdictError, known
 from converter.frontend import keras_source
 from converter.frontend.export import Exported, export_graph
 from converter.graph import query
@@ -106,11 +106,13 @@ def check(order: Order) -> None:
     Raises:
         UsageError, InputError: with what was received and what exists.
     """
-    check_free(order.out, force=order.force)
+    check_free(order.out, force=order.force, folder=True)
     if order.gates.want not in gates.WANTS:
         raise UsageError(f"unknown want {order.gates.want!r}; known: {known(gates.WANTS)}")
     if order.metric is not None:
         METRICS.get(order.metric)
+    gates.check_limit(order.gates.max_drop)
+    check_there(order.model, order.calib, order.eval)
     if order.gates.max_drop is not None and (order.metric is None or order.eval is None):
         missing = "a metric" if order.metric is None else "evaluation data with labels"
         raise UsageError(f"a largest drop of {order.gates.max_drop} was given, but no {missing.removeprefix('a ')}; it needs metric and eval")
@@ -118,10 +120,30 @@ def check(order: Order) -> None:
         raise UsageError(f"the metric {order.metric} needs evaluation data with labels; none was given")
 
 
+def check_there(*sources: Any) -> None:
+    """Refuse paths of files that do not exist, before the seconds that loading Keras takes.
+
+    Raises:
+        InputError: nothing is there; what is beside it is named.
+    """
+    for source in sources:
+        if isinstance(source, str | Path) and ":" not in str(source) and not Path(source).exists():
+            home = Path(source).absolute().parent
+            there = known((p.name for p in home.iterdir()), 8) if home.is_dir() else f"there is no folder {home}"
+            raise InputError(f"no such file or folder: {source}; beside it: {there}")
+
+
 def open_float(model: Any, stages: Stages, order: Order) -> Exported:
-    """The clean float graph of a Keras model or of a float ONNX file."""
+    """The clean float graph of a Keras model or of a float ONNX file.
+
+    Raises:
+        UsageError: ``model`` is neither.
+    """
     if keras_source.is_keras(model):
         return export_graph(model, stages, input_spec=order.input_spec, opset=order.opset or order.target.opset, unsafe=order.unsafe)
+    if not isinstance(model, str | Path) or Path(model).is_dir():
+        what = f"the folder {model}" if isinstance(model, str | Path) else f"a {type(model).__name__}"
+        raise UsageError(f"cannot take {what} as a model; known: keras.Model, .keras, .h5, float .onnx, module:factory")
     from converter.frontend.onnx_source import open_onnx
 
     return open_onnx(model, stages)

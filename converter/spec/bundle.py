@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import PurePath
 from typing import Any
 
 from converter.errors import InputError, known
@@ -32,6 +34,7 @@ class Manifest:
         verdict, reasons, gates, metrics: what was asked for and what was measured.
         versions, machine: where it was made.
         created: date and time, ISO 8601, UTC.
+        seal: sha256 over everything above but ``versions`` and ``machine``; a slip or an edit shows (it is no signature).
         schema: version of this layout.
     """
 
@@ -53,11 +56,25 @@ class Manifest:
     versions: Mapping[str, str]
     machine: Mapping[str, Any]
     created: str
+    seal: str = ""
     schema: int = SCHEMA
 
     def to_json(self) -> str:
         """The manifest as JSON text, keys in a fixed order."""
         return json.dumps(plain(asdict(self)), indent=1, allow_nan=False)
+
+    def sealed(self) -> Manifest:
+        """The manifest with its seal, which the last one to change it puts on."""
+        return replace(self, seal=self._digest())
+
+    @property
+    def intact(self) -> bool:
+        """Whether it says what it said when it was sealed."""
+        return self.seal == self._digest()
+
+    def _digest(self) -> str:
+        told = {k: v for k, v in asdict(self).items() if k not in ("seal", "versions", "machine")}
+        return hashlib.sha256(json.dumps(plain(told), sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def from_json(text: str, place: str) -> Manifest:
@@ -76,5 +93,15 @@ def from_json(text: str, place: str) -> Manifest:
     names = {f.name for f in fields(Manifest)}
     if set(data) != names:
         raise InputError(f"{place} does not have the keys of a manifest: missing {known(names - set(data))}; unknown {known(set(data) - names)}")
+    wrong = [f"{name} is a {type(value).__name__}" for name, value in data.items() if not isinstance(value, _KINDS.get(name, dict))]
+    if wrong:
+        raise InputError(f"{place} is not a manifest: {'; '.join(wrong)}")
+    strange = [name for name, told in data["files"].items() if PurePath(name).name != name or not isinstance(told, dict)]
+    if strange:
+        raise InputError(f"{place}: files lie beside the manifest and have a digest each; received {known(strange)}")
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
     return Manifest(**values)
+
+
+_KINDS: Mapping[str, type] = {**dict.fromkeys(("name", "preprocessing", "verdict", "created", "seal"), str),
+                              **dict.fromkeys(("inputs", "outputs", "reasons"), list), "schema": int}  # every other value is a mapping

@@ -88,11 +88,13 @@ class QuantPlan:
         entries: value name to entry.
         layers: nodes with a quantized weight, in topological order.
         readers: names of the nodes whose inputs are read through DequantizeLinear.
+        made: names of the values that those nodes write, a fused activation included.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     layers: tuple[Layer, ...] = ()
     readers: frozenset[str] = frozenset()
+    made: frozenset[str] = frozenset()
 
     def observed(self) -> Iterator[str]:
         """Names of the activations whose statistics are needed, in order of the plan."""

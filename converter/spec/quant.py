@@ -117,7 +117,8 @@ class QParams:
         if self.spec.bits == 32:  # float32 has 24 bits; a bias code may need all 32
             codes = np.rint(x.astype(np.float64) / scale.astype(np.float64)) + zero
         else:
-            codes = np.rint(np.asarray(x, np.float32) / scale) + zero.astype(np.float32)
+            with np.errstate(over="ignore"):  # infinity saturates as it should
+                codes = np.rint(np.asarray(x, np.float32) / scale) + zero.astype(np.float32)
         return np.asarray(np.clip(codes, low, high).astype(self.spec.dtype))
 
     def dequantize(self, q: Array) -> Array:

@@ -81,6 +81,8 @@ def from_json(data: Any, name: str = "recipe") -> Recipe:
         raise UsageError(f"{name}: rules is a list of mappings, received {rules!r}")
     for rule in rules:
         _only(rule, {f.name for f in fields(Rule)}, f"{name}, rule {rule}")
+        if not isinstance(rule.get("where", "*"), str):
+            raise UsageError(f"{name}: where is a glob over operators, node names and layer paths, received {rule['where']!r}")
     correction = data.get("bias_correction", True)
     if not isinstance(correction, bool):
         raise UsageError(f"{name}: bias_correction is true or false, received {correction!r}")
@@ -117,6 +119,6 @@ def _parse(path: Path) -> Any:
 
 
 def _only(data: Mapping[str, Any], allowed: set[str], place: str) -> None:
-    unknown = set(data) - allowed
+    unknown = {str(key) for key in data} - allowed
     if unknown:
         raise UsageError(f"{place}: unknown key {known(unknown)}; known: {known(allowed)}")

@@ -16,10 +16,12 @@ from converter.verify.accuracy import Accuracy
 from converter.verify.judging import Judged, judge
 from converter.verify.latency import Latency, race
 from converter.verify.policy import DEFAULT
-from converter.verify.runner import Runner
+from converter.verify.runner import Runner, batch_of
 from converter.verify.session import Session
 
 THREADS = 1  # what is compared is arithmetic, not how a machine shares its cores
+
+UNFUSED_SAMPLES = 256  # node by node a graph is several times slower, and what it is looked at for shows in a few samples
 
 Model = ir.Model | str | Path
 
@@ -30,7 +32,7 @@ class Evidence:
 
     Args:
         fused: against the reference, run as it ships.
-        unfused: the same graph with every node run by itself, on the same samples.
+        unfused: the same graph with every node run by itself, on the first samples.
         gap_db: SNR of the unfused graph minus that of the fused one.
         problems: faults that no rounding explains; the candidate must not ship.
         findings: worth a warning.
@@ -56,11 +58,12 @@ def gather(
     reference: Runner, candidate: Model, source: Source, *, metric: str | None = None, entries: Mapping[str, str] | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Evidence:
-    """Run the candidate fused and unfused beside the reference on all of ``source``."""
+    """Run the candidate beside the reference on all of ``source``; unfused on the first UNFUSED_SAMPLES, where the gap is measured too."""
     runners = {"fused": Session(candidate, entries=entries), "unfused": Session(candidate, optimise=False)}
-    judged = judge(reference, runners, source, metric=metric, progress=progress)
-    fused, unfused = judged["fused"], judged["unfused"]
-    gap = compare.fused_gap(fused.first.snr_db, unfused.first.snr_db)
+    fused = judge(reference, {"fused": runners["fused"]}, source, metric=metric, progress=progress)["fused"]
+    both = judge(reference, runners, limit(source, UNFUSED_SAMPLES))
+    unfused = both["unfused"]
+    gap = compare.fused_gap(both["fused"].first.snr_db, unfused.first.snr_db)
     problems = [str(f) for name, seen in fused.fidelity.items() for f in compare.faults(name, seen)]
     findings = []
     if DEFAULT.is_finding(gap):
@@ -73,7 +76,7 @@ def time_pair(reference: Model, candidate: Model, source: Source, *, entries: Ma
     """Latency of the candidate against the reference on one sample; both sessions are opened for it."""
     first = Session(reference, threads=threads)
     second = Session(candidate, threads=threads, entries=entries)
-    return race(first, second, head(source, 1).inputs, threads=threads, seconds=seconds)
+    return race(first, second, head(source, batch_of(first.inputs, 1)).inputs, threads=threads, seconds=seconds)
 
 
 def head(source: Source, count: int) -> Batch:

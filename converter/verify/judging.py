@@ -12,7 +12,7 @@ from converter.spec.quant import Array
 from converter.verify.accuracy import Accuracy, PairedAccuracy
 from converter.verify.compare import Fidelity, FidelityResult
 from converter.verify.metrics import METRICS
-from converter.verify.runner import Runner
+from converter.verify.runner import Runner, batch_of
 
 BATCH = 32
 
@@ -55,7 +55,8 @@ def judge(
     fidelity: dict[str, dict[str, Fidelity]] = {name: {} for name in candidates}
     paired = {name: PairedAccuracy(METRICS.get(metric)) for name in candidates} if metric else {}
     count = 0
-    for batch in source.batches(BATCH):
+    infos = [i for runner in (reference, *candidates.values()) for i in runner.inputs]
+    for batch in source.batches(batch_of(infos, BATCH)):
         expected = reference.run(_fit(batch.inputs, reference))
         for name, candidate in candidates.items():
             got = _aligned(expected, candidate.run(_fit(batch.inputs, candidate)))

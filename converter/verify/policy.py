@@ -79,3 +79,6 @@ class Policy:
 
 EPSILON: Mapping[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # from 1 to the next number
 DEFAULT = Policy()
+BEHIND_LOGITS = Policy(rounding=64.0)
+"""For probabilities whose logits are compared too. A softmax over 1000 classes sums 1000 terms, which costs 8 to 10 epsilons of every
+probability, as much as the whole range of an untrained network's probabilities."""

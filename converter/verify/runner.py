@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from converter.spec.quant import Array
@@ -20,3 +20,8 @@ class Runner(Protocol):
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name."""
         ...
+
+
+def batch_of(inputs: Iterable[TensorInfo], default: int) -> int:
+    """How many samples to run at a time: the batch that the model is fixed to, or ``default``."""
+    return next((d for i in inputs if i.shape and isinstance(d := i.shape[0], int)), default)

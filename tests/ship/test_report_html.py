@@ -95,7 +95,7 @@ def test_every_part_is_on_the_page_in_words_of_people(page: str) -> None:
     for text in ("Yes", "Every gate is met.", "the drop is within the limit", "this CPU has no VNNI", "90.10 → 89.90 %",
                  "interval −0.30 to 0.70", "5.16 MB", "from 18.8 MB", "28 % of float", "0.65 × float", "18.1 ms → 11.8 ms",
                  "35 % less time", "9 of 10", "1 left in float", "21.4 dB", "0.0052 ± 0.0011", "96.8 %", "Signal to noise 21.4 dB 21.5 dB",
-                 "Gemm float 1", "The two differ by 0.10 dB", "relative difference 1.1×10⁻⁶", "block_3/conv", "0.10 % clipped",
+                 "Gemm float 1", "The two differ by 0.10 dB on the same 93 samples", "relative difference 1.1×10⁻⁶", "block_3/conv", "0.10 % clipped",
                  "head/dense Gemm the recipe says float", "no neighbour computes on integers", "total 8.1", "4,694,024",
                  "converter ship small.keras -o out", "onnxruntime 1.32.0", "image: float32 (any, 8, 8, 3)", "avx2"):
         assert text.replace(" ", "") in words.replace(" ", ""), text

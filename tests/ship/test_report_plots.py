@@ -25,6 +25,6 @@ def test_one_layer_is_no_worst_layer() -> None:
 
 
 def test_a_lost_bit_and_a_saturation_are_named_beside_the_noisiest() -> None:
-    entry = {"path": "conv", "op_type": "Conv", "snr_db": 9.0, "weight_bits_lost": 0.5, "saturation": "pairs shrunk"}
+    entry = {"path": "conv", "op_type": "Conv", "snr_db": 9.0, "weight_bits_lost": 0.5, "saturation": "moved"}
     html = report_plots.layers({"numbers": {"layers": [entry]}})
-    assert html is not None and "9.0 dB, Conv, 0.50 weight bits lost, saturation pairs shrunk" in html
+    assert html is not None and "9.0 dB, Conv, 0.50 weight bits lost, weight pairs moved" in html

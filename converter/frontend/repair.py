@@ -1,0 +1,91 @@
+"""Mend what tf2onnx writes in a form that is wrong, or that hides from the passes what it is.
+
+    ConvTranspose with pads that sum to less than nothing      the missing rows at the end, as output_padding
+    Reshape(x, Concat(d, c1, c2, ..))                          Reshape(x, (-1, c1, c2, ..)), where d is the only unknown
+    Transpose(Reshape(x, (n, 1, 1, c)), (0, 3, 1, 2))          Reshape(x, (n, c, 1, 1)), where only axes of length 1 pass others
+
+The second is what Flatten and Reshape are on a free batch axis, the third the gate of a squeeze-and-excite block. Exact: the
+unknown length is what is left over, and an axis of length 1 moves no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx_ir as ir
+
+from converter.graph import query
+
+
+def repair(model: ir.Model) -> None:
+    """Rewrite in place; to be called before the graph has a ledger."""
+    for node in list(model.graph.all_nodes()):
+        if node.op_type == "Transpose":
+            _unit_axes(model, node)
+        elif node.op_type == "ConvTranspose":
+            _output_padding(node)
+        elif node.op_type == "Reshape":
+            _known_shape(model, node)
+
+
+def _output_padding(node: ir.Node) -> None:
+    pads = query.ints(node, "pads")
+    if not pads or min(pads) >= 0:
+        return
+    half = len(pads) // 2
+    totals = [a + b for a, b in zip(pads[:half], pads[half:], strict=True)]
+    begins = [max(a, 0) if total >= 0 else 0 for a, total in zip(pads[:half], totals, strict=True)]
+    ends = [max(total, 0) - begin for begin, total in zip(begins, totals, strict=True)]
+    node.attributes["pads"] = ir.AttrInt64s("pads", [*begins, *ends])
+    node.attributes["output_padding"] = ir.AttrInt64s("output_padding", [max(-total, 0) for total in totals])
+
+
+def _known_shape(model: ir.Model, node: ir.Node) -> None:
+    shape = query.input_at(node, 1)
+    if shape is None or shape.const_value is not None or query.integer(node, "allowzero", 0):
+        return
+    lengths = list(_lengths(shape))
+    if lengths.count(None) != 1 or any(n is not None and n <= 0 for n in lengths):
+        return
+    node.replace_input_with(1, _shape(model, node, [-1 if n is None else n for n in lengths]))
+
+
+def _unit_axes(model: ir.Model, node: ir.Node) -> None:
+    reshape, perm = query.producer_of(node.inputs[0], "Reshape"), query.ints(node, "perm")
+    shape = query.input_at(reshape, 1) if reshape is not None else None
+    if reshape is None or shape is None or shape.const_value is None or query.integer(reshape, "allowzero", 0):
+        return
+    lengths = [int(n) for n in shape.const_value.numpy()]
+    kept = [axis for axis in perm if lengths[axis] != 1]
+    if 0 in lengths or kept != sorted(kept):
+        return
+    node.op_type = "Reshape"
+    node.attributes.clear()
+    node.resize_inputs(2)
+    node.replace_input_with(0, reshape.inputs[0])
+    node.replace_input_with(1, _shape(model, node, [lengths[axis] for axis in perm]))
+
+
+def _shape(model: ir.Model, node: ir.Node, lengths: list[int]) -> ir.Value:
+    numbers, name = np.array(lengths, np.int64), f"{node.name}/known_shape"
+    value = ir.Value(name=name, type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape(numbers.shape), const_value=ir.tensor(numbers, name=name))
+    model.graph.register_initializer(value)
+    return value
+
+
+def _lengths(value: ir.Value) -> Iterator[int | None]:
+    """The entries of a vector of lengths, None where they depend on the input; two None where even their number is unknown."""
+    node = value.producer()
+    if value.const_value is not None:
+        yield from (int(n) for n in value.const_value.numpy().reshape(-1))
+    elif node is not None and node.op_type == "Cast" and node.inputs[0] is not None:
+        yield from _lengths(node.inputs[0])
+    elif node is not None and node.op_type == "Concat":
+        for part in query.inputs_of(node):
+            yield from _lengths(part)
+    elif node is not None and node.op_type == "Unsqueeze" and node.inputs[0] is not None:
+        known = node.inputs[0].const_value
+        yield None if known is None else int(known.numpy().reshape(-1)[0])
+    else:
+        yield from (None, None)

@@ -1,0 +1,98 @@
+"""Whole networks: one transpose at the input is all that is left of channels-last, BatchNorm is gone, and the bytes are the same every time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+
+from tests.frontend.building import chain, export, layers, operators, stir
+
+L = layers
+SIZE = (32, 32, 3)
+
+
+def block(x: Any, filters: int, stride: int) -> Any:
+    """A residual block with BatchNorm, as in ResNet."""
+    short = x if stride == 1 else L.BatchNormalization()(L.Conv2D(filters, 1, strides=stride, use_bias=False)(x))
+    y = L.ReLU()(L.BatchNormalization()(L.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False)(x)))
+    y = L.BatchNormalization()(L.Conv2D(filters, 3, padding="same", use_bias=False)(y))
+    return L.ReLU()(L.Add()([short, y]))
+
+
+def residual() -> Any:
+    start = keras.Input(SIZE, name="x")
+    x = L.ReLU()(L.BatchNormalization()(L.Conv2D(8, 7, strides=2, use_bias=False)(L.ZeroPadding2D(3)(start))))
+    x = L.MaxPooling2D(3, strides=2, padding="same")(x)
+    x = block(block(x, 8, 1), 16, 2)
+    return keras.Model(start, L.Dense(5, activation="softmax")(L.GlobalAveragePooling2D()(x)))
+
+
+def vgg() -> Any:
+    return chain(SIZE, L.Conv2D(8, 3, padding="same", activation="relu"), L.MaxPooling2D(), L.Conv2D(8, 3, padding="same", activation="relu"),
+                 L.MaxPooling2D(), L.Flatten(), L.Dense(16, activation="relu"), L.Dropout(0.5), L.Dense(5, activation="softmax"))
+
+
+def squeeze_excite(keepdims: bool) -> Any:
+    start = keras.Input(SIZE, name="x")
+    x = L.Activation("silu")(L.BatchNormalization()(L.Conv2D(8, 3, strides=2, padding="same")(start)))
+    gate = L.GlobalAveragePooling2D(keepdims=keepdims)(x)
+    gate = gate if keepdims else L.Reshape((1, 1, 8))(gate)
+    gate = L.Conv2D(8, 1, activation="sigmoid")(L.Conv2D(2, 1, activation="silu")(gate))
+    x = L.BatchNormalization()(L.DepthwiseConv2D(3, padding="same")(L.Multiply()([x, gate])))
+    return keras.Model(start, L.Dense(5)(L.GlobalAveragePooling2D()(x)))
+
+
+def mobile() -> Any:
+    return keras.applications.MobileNetV2(weights=None, input_shape=SIZE, alpha=0.35, classes=5)
+
+
+NETWORKS: dict[str, tuple[Any, set[str]]] = {
+    "residual": (residual, {"Transpose", "Conv", "Relu", "MaxPool", "Add", "GlobalAveragePool", "Flatten", "Gemm", "Softmax"}),
+    "vgg": (vgg, {"Transpose", "Conv", "Relu", "MaxPool", "Reshape", "Flatten", "Gemm", "Softmax"}),
+    "squeeze-excite": (lambda: squeeze_excite(False), {"Transpose", "Conv", "Sigmoid", "Mul", "GlobalAveragePool", "Flatten", "Reshape", "Gemm"}),
+    "squeeze-excite, axes kept": (lambda: squeeze_excite(True), {"Transpose", "Conv", "Sigmoid", "Mul", "GlobalAveragePool", "Flatten", "Reshape", "Gemm"}),
+    "MobileNetV2": (mobile, {"Transpose", "Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Gemm", "Softmax"}),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_transpose_is_left_and_no_batch_norm(name: str) -> None:
+    make, known = NETWORKS[name]
+    kinds = operators(export(stir(make())))
+    assert kinds["Transpose"] == 1
+    assert set(kinds) <= known
+
+
+SCRIPT = """
+import sys
+import keras
+from converter import api
+keras.utils.set_random_seed(0)
+L = keras.layers
+x = start = keras.Input((16, 16, 3), name="x")
+for filters in (4, 6):
+    x = L.ReLU(6.0)(L.BatchNormalization()(L.Conv2D(filters, 3, padding="same")(x)))
+x = L.Add()([L.Conv2D(6, 1)(x), L.SeparableConv2D(6, 3, padding="same")(x)])
+y = L.Dense(3, activation="softmax")(L.Flatten()(x))
+api.export(keras.Model(start, {"b": y, "a": L.GlobalAveragePooling2D()(x)}), sys.argv[1])
+"""
+
+
+def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    """Whatever the order of sets and the state of the process."""
+    root = str(Path(__file__).parents[2])
+    running = []
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": root}
+        running.append(subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path / seed)], env=environment, stderr=subprocess.PIPE, text=True))
+    for process in running:
+        assert process.communicate(timeout=300)[1].count("Traceback") == 0
+    digests = {hashlib.sha256((tmp_path / seed).read_bytes()).hexdigest() for seed in ("1", "2")}
+    assert len(digests) == 1
