@@ -41,7 +41,6 @@ def guarded(run: Callable[[], Any], arguments: list[str]) -> int:
     try:
         with _ended_by_signal():
             outcome = run()
-        sys.stdout.flush()
     except BrokenPipeError:  # the reader went away: nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_PIPE

@@ -159,8 +159,8 @@ def page(results: list[dict[str, Any]]) -> str:
              "at every file.",
              "", f"{time.strftime('%Y-%m-%d')}. {machine['processor']}, {machine['cpus']} CPUs: {' '.join(machine['flags'])}. {versions}.", "",
              "- `fused` is what runs, `unfused` the same file without graph optimisations; a gap means that kernels saturate.",
-             "- `latency` is the median ratio to the float export of Keras (Keras' own exporter), batch 1, 1 thread, with quartiles; `ours/peer` is our "
-             "file against that peer's, interleaved in one process.",
+             "- `latency` is the median ratio to the float export of Keras (Keras' own exporter), batch 1, 1 thread, with quartiles; "
+             "`ours/peer` is our file against that peer's, interleaved in one process.",
              "- `x forward` is the time of calibration and quantization over a plain float forward of the same samples in the same "
              "process.",
              f"- onnxruntime's percentile and entropy calibrators hold all activations in memory; they got {HIST_SAMPLES} samples.", ""]

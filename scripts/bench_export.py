@@ -46,7 +46,8 @@ def main() -> int:
 
 def in_child(tool: str, model: str) -> dict[str, Any]:
     """What one export in a fresh process measures."""
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "TF_ENABLE_ONEDNN_OPTS": "0",
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1",
+                   "TF_ENABLE_ONEDNN_OPTS": "0",
                    "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
     done = subprocess.run([sys.executable, __file__, "--child", tool, model], env=environment, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
@@ -140,7 +141,8 @@ def table(rows: list[tuple[str, str, dict[str, Any] | None]]) -> str:
         other = peers.get(model) or {}
         share = f"{row['seconds'] / other['seconds']:.2f}" if tool == "converter" and "seconds" in other else ""
         allowed = f"{2 * row['weights'] + 300:.0f}" if tool == "converter" else ""
-        lines.append(f"| {model} | {row['weights']:.0f} | {tool} | {row['seconds']:.1f} ({row['cpu']:.1f}) | {share} | {row['growth']:.0f} | {allowed} | "
+        lines.append(f"| {model} | {row['weights']:.0f} | {tool} | {row['seconds']:.1f} ({row['cpu']:.1f}) | {share} | "
+                     f"{row['growth']:.0f} | {allowed} | "
                      f"{row['operators']} | {row['transposes']} | {row['error'] or 'right'} |")
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ def model():
     import keras
     print("building")
     keras.utils.set_random_seed(1)
-    return keras.Sequential([keras.Input((16,)), keras.layers.Dense(64, activation="relu"), keras.layers.Dense(8)])
+    return keras.Sequential([keras.Input((16,)), keras.layers.Dense(256, activation="relu"), keras.layers.Dense(8)])
 
 def data():
     for seed in range(3):

@@ -45,7 +45,7 @@ def _zip_config(path: Path) -> bytes:
             if "config.json" not in names:
                 raise InputError(f"{path} is a zip file without config.json, so not a Keras model; it holds {', '.join(names[:5]) or 'nothing'}")
             return archive.read("config.json")
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:  # the last two: odd compression, encrypted
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:  # odd compression, encrypted
         raise InputError(f"{path} is not a Keras model: not a zip file, or cut short ({path.stat().st_size} bytes)") from error
 
 

@@ -34,7 +34,8 @@ def import_keras() -> Any:
     try:
         import keras
     except ImportError as error:
-        raise UsageError(f"Keras cannot be imported with KERAS_BACKEND={os.environ['KERAS_BACKEND']}: {error}; converter needs KERAS_BACKEND=tensorflow") \
+        raise UsageError(f"Keras cannot be imported with KERAS_BACKEND={os.environ['KERAS_BACKEND']}: {error}; "
+                         "converter needs KERAS_BACKEND=tensorflow") \
             from error
 
     if keras.backend.backend() != "tensorflow":

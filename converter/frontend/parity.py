@@ -21,7 +21,8 @@ from converter.verify.policy import BEHIND_LOGITS, DEFAULT
 from converter.verify.session import Session
 
 Outputs = Mapping[str, Array]
-COMMON = frozenset({"Conv", "Gemm", "MatMul", "Relu", "Clip", "Add", "Mul", "Transpose", "GlobalAveragePool", "Flatten", "Reshape", "Softmax", "Concat"})
+COMMON = frozenset({"Conv", "Gemm", "MatMul", "Relu", "Clip", "Add", "Mul", "Transpose", "GlobalAveragePool", "Flatten", "Reshape", "Softmax",
+                    "Concat"})
 SQUASHING = ("Softmax", "Sigmoid")
 
 
@@ -45,7 +46,8 @@ def prove(graph: ir.Model, runner: KerasRunner, model: Any) -> dict[str, Any]:
         pairs = {inner[name]: (name, array) for name, array in logits.items() if name in inner and got[inner[name]].shape == array.shape}
         failures = _compare(expected, {n: y for n, y in got.items() if n in expected}, {name for name, _ in pairs.values()}, precision)
         failures += compare.parity({f"{name} before its activation": y for name, y in pairs.values()},
-                                   {f"{name} before its activation": got[key] for key, (name, _) in pairs.items()}, precision=precision) if pairs else []
+                                   {f"{name} before its activation": got[key] for key, (name, _) in pairs.items()},
+                                   precision=precision) if pairs else []
         if failures:
             raise ParityError(f"the ONNX graph of {model.name!r} does not compute what Keras computes ({kind}): "
                               + "; ".join(map(str, failures[:3])) + f". {_suspects(graph)}")

@@ -92,7 +92,8 @@ def _build(model: Any, spec: CallSpec) -> None:
 def _refuse_state(model: Any) -> None:
     stateful = [layer.path or layer.name for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
     if stateful:
-        raise ConversionError(f"Keras model {model.name!r} keeps state between calls, which a graph cannot, in {', '.join(stateful[:5])} (stateful=True)")
+        raise ConversionError(f"Keras model {model.name!r} keeps state between calls, which a graph cannot, in "
+                              f"{', '.join(stateful[:5])} (stateful=True)")
 
 
 def _concrete(tf: Any, call: Any, slots: list[Any], specs: list[Any], model: Any) -> Any:

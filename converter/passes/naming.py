@@ -48,7 +48,8 @@ def _wanted(model: ir.Model, node: ir.Node, index: int, value: ir.Value) -> str:
         return f"{query.label(node)}/{_role(node, index)}"
     if index != 2:
         return next((s for s in sources if s.rsplit("/", 1)[-1] in ("kernel", "depthwise_kernel", "pointwise_kernel", "embeddings")), sources[0])
-    own = next((s for s in sources if s.endswith("/bias")), None)
+    whole = ledger.of(model).variables.get(query.name_of(value))  # nothing was folded into it: it keeps its name
+    own = whole or next((s for s in sources if s.endswith("/bias")), None)
     return own or f"{query.layer_path(node)}/bias"
 
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from converter.calibrate import OBSERVERS, Observer, Statistics
+from converter.calibrate.observers.entropy import entropy
+from converter.calibrate.observers.mse import CLIPPING
 from converter.errors import UsageError
 from converter.spec.quant import ACTIVATION_U8, Array, QuantSpec, from_range
 from converter.spec.recipe import RANGES
@@ -36,10 +38,11 @@ def observer(name: str) -> Observer:
 
 
 def error(x: Array, spec: QuantSpec, low: float, high: float) -> float:
-    """Mean squared error of the raw data on the grid of a range."""
+    """Mean squared error of the raw data on the grid of a range, what is clipped counted CLIPPING times."""
     params = from_range(spec, low, high)
     x = np.asarray(x, np.float32)
-    return float(((params.dequantize(params.quantize(x)).astype(np.float64) - x)**2).mean())
+    weight = np.where((x < min(low, 0)) | (x > max(high, 0)), CLIPPING, 1.0)
+    return float((weight * (params.dequantize(params.quantize(x)).astype(np.float64) - x)**2).mean())
 
 
 def test_the_recipe_knows_the_observers_that_are_there() -> None:
@@ -122,6 +125,14 @@ def test_entropy_clips_a_heavy_tail_and_leaves_a_gaussian(rng: np.random.Generat
     gaussian = rng.normal(0, 1, 100_000)
     low, high = observer("entropy")(seen(gaussian), ACTIVATION_U8)
     assert max(-low, high) > 0.6 * np.abs(gaussian).max()
+
+
+def test_entropy_keeps_the_range_of_a_relu6(rng: np.random.Generator) -> None:
+    """Most values are exactly 0, some exactly 6; neither spike may drag the threshold down (it did, to an eighth of the range)."""
+    x = np.clip(rng.normal(-1, 2.5, 200_000), 0, 6)
+    low, high = entropy(seen(x), ACTIVATION_U8)
+    assert low == 0
+    assert high > 4
 
 
 def test_entropy_searches(rng: np.random.Generator) -> None:

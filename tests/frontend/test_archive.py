@@ -45,7 +45,7 @@ def test_code_in_a_file_is_refused_unless_it_is_trusted(make: Any, suffix: str, 
     out.mkdir()
     model = make()
     model.save(path)
-    with pytest.raises(UnsafeError, match="Python code in .*(trick|sly).*--unsafe"):
+    with pytest.raises(UnsafeError, match=r"Python code in .*(trick|sly).*--unsafe"):
         api.export(path, out / "m.onnx")
     assert left_over(out) == []
     assert open_model(path, unsafe=True).name == model.name
@@ -146,7 +146,7 @@ def test_a_file_that_is_cut_short_is_refused(suffix: str, share: float, tmp_path
     out.mkdir()
     chain((4,), layers.Dense(64), layers.Dense(2)).save(path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(InputError, match="not a Keras model|cannot be read|only weights"):
+    with pytest.raises(InputError, match=r"not a Keras model|cannot be read|only weights"):
         api.export(path, out / "m.onnx")
     assert left_over(out) == []
 

@@ -82,7 +82,7 @@ def test_a_batch_that_the_model_fixes_stays_fixed() -> None:
 
 
 def test_sequential_never_called() -> None:
-    with pytest.raises(ConversionError, match="input shape of 'never' is unknown.*input_spec"):
+    with pytest.raises(ConversionError, match=r"input shape of 'never' is unknown.*input_spec"):
         export(keras.Sequential([layers.Dense(2)], name="never"))
     model = keras.Sequential([layers.Dense(2)])
     assert ends(export(model, input_spec=keras.InputSpec(shape=(None, 3), dtype="float32")))[0] == ["input float32 [?, 3]"]
@@ -98,7 +98,7 @@ def test_subclassed_called() -> None:
 
 
 def test_subclassed_never_called() -> None:
-    with pytest.raises(ConversionError, match="'sub' is unknown.*never called"):
+    with pytest.raises(ConversionError, match=r"'sub' is unknown.*never called"):
         export(Sub(name="sub"))
     assert ends(export(Sub(), input_spec=keras.KerasTensor((None, *IMAGE))))[0] == ["input float32 [?, 12, 10, 4]"]
     assert ends(export(Sub(), input_spec=np.zeros((7, *IMAGE), np.float32)))[0] == ["input float32 [?, 12, 10, 4]"]  # an example batch

@@ -92,7 +92,7 @@ def model() -> Any:
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_graph_is_refused_and_no_file_is_left(case: str, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_module.pipelines, "clean", lambda: [*clean(), Sabotage(WRONG[case])])
-    with pytest.raises(ParityError, match="does not compute what Keras computes.*output 'probabilities"):
+    with pytest.raises(ParityError, match=r"does not compute what Keras computes.*output 'probabilities"):
         api.export(model, tmp_path / "m.onnx")
     assert left_over(tmp_path) == []
 
@@ -134,7 +134,7 @@ def test_the_message_names_uncommon_layers(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_what_keras_itself_cannot_run_is_refused_with_the_layer(tmp_path: Path) -> None:
     model = chain((4, 8, 8), layers.Conv2D(2, 3, data_format="channels_first", name="first"))
-    with pytest.raises(ConversionError, match="nothing can be proved.*at .*first.*/convolution: The Conv2D op currently only supports"):
+    with pytest.raises(ConversionError, match=r"nothing can be proved.*at .*first.*/convolution: The Conv2D op currently only supports"):
         api.export(model, tmp_path / "m.onnx")
     assert left_over(tmp_path) == []
 

@@ -147,12 +147,17 @@ def test_onnxruntime_has_the_integer_kernel(made: dict[str, Made], name: str) ->
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_fused_graph_computes_what_the_graph_says(made: dict[str, Made], name: str) -> None:
-    """To one step of the output's grid; where a dense layer writes float, to the rounding of float32."""
+    """To one step of the output's grid; where a dense layer writes float, to the rounding of float32.
+
+    A tie inside that rounds the other way may cost a second step behind an Add: one element in a thousand.
+    """
     case = make(made, name)
     fused, plain = outputs(case.integer, case.feeds)["y"], outputs(case.integer, case.feeds, optimise=False)["y"]
     grid = case.solution.activations.get("y")
     step = 1.001 * float(grid.scale) if grid is not None else 1e-4 * np.abs(plain).max()
-    assert np.abs(fused - plain).max() <= step
+    off = np.abs(fused - plain)
+    assert off.max() <= 2 * step
+    assert np.count_nonzero(off > step) <= off.size / 1000
 
 
 @pytest.mark.parametrize("name", CASES)

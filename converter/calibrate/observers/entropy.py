@@ -21,6 +21,7 @@ CANDIDATES = 48
 def entropy(seen: Statistics, spec: QuantSpec) -> tuple[float, float]:
     """Clip the magnitude at the threshold with the smallest divergence; a side that does not reach it stays as it is."""
     values, counts = seen.histogram()
+    values, counts = values[values != 0], counts[values != 0]  # 0 is on every grid; its spike behind a Relu would drown the rest
     largest = max(-seen.low, seen.high)
     if largest <= 0:
         return seen.low, seen.high
