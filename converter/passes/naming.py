@@ -48,8 +48,9 @@ def _wanted(model: ir.Model, node: ir.Node, index: int, value: ir.Value) -> str:
         return f"{query.label(node)}/{_role(node, index)}"
     if index != 2:
         return next((s for s in sources if s.rsplit("/", 1)[-1] in ("kernel", "depthwise_kernel", "pointwise_kernel", "embeddings")), sources[0])
-    whole = ledger.of(model).variables.get(query.name_of(value))  # nothing was folded into it: it keeps its name
-    own = whole or next((s for s in sources if s.endswith("/bias")), None)
+    if sources == [value.name]:  # a graph that did not come from Keras, and nothing was folded into it: it keeps its name
+        return sources[0]
+    own = next((s for s in sources if s.endswith("/bias")), None)
     return own or f"{query.layer_path(node)}/bias"
 
 
