@@ -196,7 +196,11 @@ def show(report: Report) -> None:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=PLAIN_WIDTH)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would end the process with 1, which means a verdict of no here
+
+    return Output(highlight=False) if sys.stdout.isatty() else Output(highlight=False, width=PLAIN_WIDTH)
 
 
 def _grouped(report: Report) -> dict[str, list[str]]:

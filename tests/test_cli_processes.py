@@ -133,20 +133,20 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
 def test_a_full_disk(case: dict[str, Path], tmp_path: Path, size: str) -> None:
     """Sizes at which different files of the bundle do not fit any more."""
     with mounted(tmp_path / "disk", f"size={size}") as disk:
-        failed(tiny.converter(*tiny.ship_arguments(case, disk / "out")), 2, r"cannot write .*/out: No space left on device; 0 MB are free there")
+        failed(tiny.run(*tiny.ship_arguments(case, disk / "out")), 2, r"cannot write .*/out: No space left on device; 0 MB are free there")
         assert list(disk.iterdir()) == []
 
 
 def test_a_full_disk_leaves_the_old_bundle(case: dict[str, Path], tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "size=200k") as disk:
         assert tiny.run(*tiny.ship_arguments(case, disk / "out")).exit_code == 0
-        failed(tiny.converter(*tiny.ship_arguments(case, disk / "out", "--force")), 2, "No space left on device")
+        failed(tiny.run(*tiny.ship_arguments(case, disk / "out", "--force")), 2, "No space left on device")
         assert [p.name for p in disk.iterdir()] == ["out"] and converter.replay(disk / "out").verdict is Verdict.YES
 
 
 def test_no_room_for_an_exported_file(case: dict[str, Path], tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "size=4k") as disk:
-        failed(tiny.converter("quantize", case["model"], "--calib", case["calib"], "-o", disk / "int8.onnx"), 2, "int8.onnx: No space left on device")
+        failed(tiny.run("quantize", case["model"], "--calib", case["calib"], "-o", disk / "int8.onnx"), 2, "int8.onnx: No space left on device")
         assert list(disk.iterdir()) == []
 
 
@@ -173,8 +173,9 @@ def test_files_may_not_grow(case: dict[str, Path], tmp_path: Path) -> None:
 # --- streams
 
 
-def test_the_reader_goes_away(case: dict[str, Path]) -> None:
-    with start(["inspect", str(case["model"]), "--json"]) as process:
+@pytest.mark.parametrize("arguments", [["targets"], ["targets", "--json"], ["--help"], ["doctor"]])
+def test_the_reader_goes_away(arguments: list[str]) -> None:
+    with start(arguments) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         assert process.wait(timeout=60) == 141 and process.stderr.read() == ""
@@ -220,6 +221,7 @@ def test_the_module_and_the_command_are_the_same() -> None:
     assert (first.returncode, first.stdout, first.stderr) == (second.returncode, second.stdout, second.stderr)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_mix(case: dict[str, Path], tmp_path: Path) -> None:
     runs = [start(tiny.ship_arguments(case, tmp_path / "out", "--force")) for _ in range(2)]
     assert [run.communicate(timeout=120) and run.returncode for run in runs] == [0, 0]

@@ -60,6 +60,19 @@ def test_any_rank_and_order(rank: int, there: tuple[int, ...]) -> None:
     assert operators(model) in ("Transpose", "Identity", "Transpose Transpose") and len(model.graph) == 1
 
 
+def test_two_different_orders_are_composed() -> None:
+    """T_q(T_p(x)): the axes are taken by q from those that p took, and not the other way round."""
+    body = "(float[2,3,4] x) => (float[4,3,2] y) { a = Transpose<perm=[1,0,2]>(x) b = Transpose<perm=[2,0,1]>(a) y = Neg(b) }"
+    model = rewritten(SinkTransposes(), body)
+    assert operators(model) == "Neg Transpose"
+    assert query.ints(node(model, "Transpose"), "perm") == (2, 1, 0)
+
+
+def test_a_new_axis_keeps_its_neighbour() -> None:
+    body = f"(float[n,4,5,6] x) => (float[n,1,5,6,4] y) {{ a = {TO_LAST}(x) y = Unsqueeze(a, p) }}"
+    assert query.ints(node(rewritten(SinkTransposes(), body, p=[1]), "Transpose"), "perm") == (0, 2, 3, 4, 1)
+
+
 # What changes the rank; the transpose that is left behind is checked by the numbers.
 RANKS = {
     "squeeze": ("Squeeze(a, p)", "4,1,6", "6,4", 18, {"p": [1]}, "Squeeze Transpose"),
