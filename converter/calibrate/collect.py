@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 
 import numpy as np
 import onnx_ir as ir
@@ -21,7 +20,6 @@ from converter.verify.session import Session, exposed
 
 ELEMENTS = 16_000_000  # observed elements held at a time: 64 MB of float32
 LARGEST_BATCH = 64
-YIELDING: Mapping[str, str] = MappingProxyType({"session.force_spinning_stop": "1"})  # between runs the cores are for the statistics
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def collect(
     Raises:
         InputError: a tensor becomes NaN or infinite, or there is no sample.
     """
-    session = Session(exposed(model, [p.name for p in probes]), entries=YIELDING)
+    session = Session(exposed(model, [p.name for p in probes]))
     size = batch_size(model, probes)
     totals: dict[str, Statistics] = dict(seen or {})
     count = 0

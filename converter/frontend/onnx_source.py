@@ -28,8 +28,8 @@ def open_onnx(path: str | Path, stages: Stages) -> Exported:
         ParityError: cleaning changed what it computes (a fault of ours).
     """
     with stages.stage("load"):
+        graph = io.load(path)  # first: it refuses data outside the folder of the file, and says what is wrong in plain words
         original = Session(path)
-        graph = io.load(path)
     _check(graph, path)
     ledger.of(graph)
     with stages.stage("clean"):

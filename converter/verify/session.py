@@ -26,7 +26,8 @@ class Session:
     Args:
         model: a graph in memory, or the path of an ONNX file.
         optimise: run the graph as it ships, fused; False runs every node by itself.
-        threads: threads inside an operator; None leaves it to onnxruntime.
+        threads: threads inside an operator, waiting as onnxruntime has them wait by default (for timing); None leaves their number to
+            onnxruntime, and they give the processor back between operators.
         entries: session configuration entries, for example those a manifest names.
         lean: spend no memory on packed copies of the weights (for graphs that are run once or twice).
 
@@ -72,7 +73,9 @@ def _options(optimise: bool, threads: int | None, entries: Mapping[str, str]) ->
     options.log_severity_level = 4
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
-    if threads is not None:
+    if threads is None:  # several sessions take turns; idle threads of one that spin would slow the others
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    else:
         options.intra_op_num_threads = threads
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
