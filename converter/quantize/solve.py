@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,9 +71,13 @@ def solve(plan: QuantPlan, model: ir.Model, seen: Mapping[str, Statistics], targ
             out.activations[name] = out.activations[owner]
     nodes = {node.name: node for node in model.graph}
     axes = channel_axes(plan)
-    for layer in plan.layers:
+
+    def codes(layer: Layer) -> LayerCodes:
         means = _means(seen, layer, axes) if correct_bias else None
-        out.layers[layer.name] = _layer(nodes[layer.name], layer, out.activations[layer.source], target, means)
+        return _layer(nodes[layer.name], layer, out.activations[layer.source], target, means)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:  # numpy works outside the interpreter's lock; layers know nothing of each other
+        out.layers.update(zip((layer.name for layer in plan.layers), pool.map(codes, plan.layers), strict=True))
     return out
 
 

@@ -169,11 +169,14 @@ def test_two_convolutions_of_one_tensor_read_one_grid_and_one_probe() -> None:
     assert [(p.name, p.axis) for p in probes_of(got)] == [("x", 1), ("p", None), ("q", None), ("y", None)]
 
 
-def test_a_tensor_that_a_convolution_and_a_matrix_product_read_has_the_channels_of_the_first() -> None:
+@pytest.mark.parametrize(("first", "second", "axis"), [("p = Conv(x, w, b)", "q = MatMul(x, m)", 1), ("q = MatMul(x, m)", "p = Conv(x, w, b)", -1)])
+def test_a_tensor_that_a_convolution_and_a_matrix_product_read_has_the_channels_of_the_first(first: str, second: str, axis: int) -> None:
     """Keras never makes this; an ONNX file may. The second layer's bias is left alone, not corrected with the wrong means."""
-    body = "p = Conv(x, w, b)\n q = MatMul(x, m)\n y = Add(p, q)"
-    got = quantized(graph("(float[N,4,8] x) => (float[N,4,8] y)", body, w=weights(4, 4, 1), b=weights(4), m=weights(8, 8)))
-    assert channel_axes(got.plan) == {"x": 1}
+    model = graph("(float[N,4,8] x) => (float[N,4,8] y)", f"{first}\n {second}\n y = Add(p, q)", w=weights(4, 4, 1), b=weights(4), m=weights(8, 8))
+    got = quantized(model)
+    assert channel_axes(got.plan) == {"x": axis}
+    corrected = [layer.corrected.any() for layer in got.solution.layers.values()]
+    assert corrected == [axis == 1, False]
 
 
 REFUSED = {
