@@ -157,7 +157,8 @@ def page(results: list[dict[str, Any]]) -> str:
              "Written by `scripts/bench`; run it on your machine. Every row of a table was measured in one run: converter ships the case through its "
              "command line, the peers quantize the float model of the same case folder, and the same judge, which knows none of them, looks "
              "at every file.",
-             "", f"{time.strftime('%Y-%m-%d')}. {machine['processor']}, {machine['cpus']} CPUs: {' '.join(machine['flags'])}; load {machine.get('load')} when the judge began. {versions}.", "",
+             "", f"{time.strftime('%Y-%m-%d')}. {machine['processor']}, {machine['cpus']} CPUs: {' '.join(machine['flags'])}; "
+             f"load {machine.get('load')} when the judge began. {versions}.", "",
              "- `fused` is what runs, `unfused` the same file without graph optimisations; a gap means that kernels saturate.",
              "- `latency` is the median ratio to the float export of Keras (Keras' own exporter), batch 1, 1 thread, with quartiles; "
              "`ours/peer` is our file against that peer's, interleaved in one process.",
