@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from converter.data import factory
 from converter.errors import ConversionError, InputError, UnsafeError, UsageError
 from converter.frontend import archive
+from converter.frontend.native_notes import held_back
 
 
 def quiet_tensorflow() -> None:
@@ -32,7 +34,8 @@ def import_keras() -> Any:
     """
     quiet_tensorflow()
     try:
-        import keras
+        with held_back() if "tensorflow" not in sys.modules else nullcontext():
+            import keras
     except ImportError as error:
         raise UsageError(f"Keras cannot be imported with KERAS_BACKEND={os.environ['KERAS_BACKEND']}: {error}; "
                          "converter needs KERAS_BACKEND=tensorflow") \
