@@ -135,6 +135,17 @@ def test_variables_that_share_a_path_are_called_by_their_place() -> None:
     assert by_id[id(model.get_layer("b").get_layer("d").kernel)] == "b/d/kernel"
 
 
+def test_a_shared_layer_is_called_by_its_first_place() -> None:
+    shared = layers.Dense(3, name="d")
+
+    def part(name: str, layer: Any) -> Any:
+        start = keras.Input((3,))
+        return keras.Model(start, layer(start), name=name)
+
+    model = chain((3,), part("a", shared), part("b", shared), part("c", layers.Dense(3, name="d")))
+    assert sorted(variable_names(model)) == ["a/d/bias", "a/d/kernel", "c/d/bias", "c/d/kernel"]
+
+
 def test_a_file_that_is_none_and_a_text_that_is_no_factory() -> None:
     for text in ("no/such/file.keras", "a b:c", "c:/x.keras"):
         with pytest.raises(InputError, match="no such file"):

@@ -56,6 +56,9 @@ def mobile() -> Any:
 NETWORKS: dict[str, tuple[Any, set[str]]] = {
     "residual": (residual, {"Transpose", "Conv", "Relu", "MaxPool", "Add", "GlobalAveragePool", "Flatten", "Gemm", "Softmax"}),
     "vgg": (vgg, {"Transpose", "Conv", "Relu", "MaxPool", "Reshape", "Flatten", "Gemm", "Softmax"}),
+    "convolution as head": (lambda: chain(SIZE, L.Conv2D(4, 3, activation="relu"), L.GlobalAveragePooling2D(keepdims=True), L.Dropout(0.1),
+                                          L.Conv2D(5, 1), L.Reshape((5,)), L.Activation("softmax")),
+                            {"Transpose", "Conv", "Relu", "GlobalAveragePool", "Reshape", "Softmax"}),
     "squeeze-excite": (lambda: squeeze_excite(False), {"Transpose", "Conv", "Sigmoid", "Mul", "GlobalAveragePool", "Flatten", "Reshape", "Gemm"}),
     "squeeze-excite, axes kept": (lambda: squeeze_excite(True), {"Transpose", "Conv", "Sigmoid", "Mul", "GlobalAveragePool", "Flatten", "Reshape", "Gemm"}),
     "MobileNetV2": (mobile, {"Transpose", "Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Gemm", "Softmax"}),

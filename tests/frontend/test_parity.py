@@ -143,3 +143,11 @@ def test_the_least_precise_type_is_found_inside() -> None:
     assert parity.least_precise(chain((4,), layers.Dense(2))) is None
     assert parity.least_precise(chain((4,), layers.Dense(2), layers.Dense(2, dtype="mixed_float16"))) == "float16"
     assert parity.least_precise(chain((4,), layers.Dense(2, dtype="mixed_bfloat16"), layers.Dense(2, dtype="mixed_float16"))) == "bfloat16"
+
+
+def test_rounding_is_judged_kindly_only_where_the_logits_are_compared_too() -> None:
+    want = (0.001 + 1e-9 * np.random.default_rng(0).normal(size=(2, 1000))).astype(np.float32)
+    got = {"y": want + np.float32(20 * 2.0**-23 * 0.001)}
+    assert parity._compare({"y": want}, got, set(), None)
+    assert parity._compare({"y": want}, got, {"y"}, None) == []
+    assert parity._compare({"y": want}, {"z": want}, {"y"}, None)

@@ -95,3 +95,18 @@ def test_a_transpose_of_axes_of_length_one_is_a_reshape(perm: list[int], lengths
     assert (after.graph[-1].op_type == "Reshape") == (long == sorted(long))
     x = np.random.default_rng(0).normal(size=(5, size)).astype(np.float32)
     np.testing.assert_array_equal(Session(before).run({"x": x})["y"], Session(after).run({"x": x})["y"])
+
+
+@pytest.mark.parametrize(("lengths", "perm", "skipped"), [
+    ([6, 1, 1], [0, 2, 3, 1], True), ([6, 1, 2], [0, 2, 3, 1], False), ([1, 3, 2], [0, 2, 3, 1], True), ([2, 3, 1], [0, 2, 3, 1], False)])
+def test_a_transpose_that_moves_no_number_is_skipped_in_front_of_a_reshape(lengths: list[int], perm: list[int], skipped: bool) -> None:
+    from converter.verify.session import Session
+
+    size = int(np.prod(lengths))
+    model = io.from_text(f"""<ir_version: 10, opset_import: ["" : 18]>
+        g (float[b,{", ".join(map(str, lengths))}] x) => (float[b,{size}] y) <int64[2] shape = {{-1, {size}}}>
+        {{ turned = Transpose<perm = {perm}>(x)  y = Reshape(turned, shape) }}""")
+    x = np.random.default_rng(0).normal(size=(5, *lengths)).astype(np.float32)
+    repair(model)
+    assert (model.graph[-1].inputs[0] is model.graph.inputs[0]) == skipped
+    np.testing.assert_array_equal(x.transpose(0, *perm[1:]).reshape(5, size), Session(model).run({"x": x})["y"])
