@@ -47,8 +47,8 @@ def export(
     atomic.check_free(path, force=force)
     exported = export_graph(model, stages, input_spec=input_spec, opset=opset, unsafe=unsafe)
     with stages.stage("write"):
-        atomic.write_file(path, lambda file: io.save(exported.graph, file))
-    _written(exported.report, path)
+        size = atomic.write_file(path, lambda file: io.save(exported.graph, file))
+    _written(exported.report, path, size)
     exported.report.numbers["seconds"] = stages.seconds
     return exported.report
 
@@ -88,17 +88,15 @@ def quantize(
     report.absorb(quantized.report)
     if path is not None:
         with stages.stage("write"):
-            atomic.write_file(path, lambda file: io.save(quantized.graph, file))
-        _written(report, path)
+            size = atomic.write_file(path, lambda file: io.save(quantized.graph, file))
+        _written(report, path, size)
     report.numbers["seconds"] = stages.seconds
     return report
 
 
-def _written(report: Report, path: str | Path) -> None:
-    from converter.graph import io
-
-    report.numbers["bytes"] = io.file_bytes(path)
-    report.done.append(f"wrote {path}, {report.numbers['bytes']:,} bytes")
+def _written(report: Report, path: str | Path, size: int) -> None:
+    report.numbers["bytes"] = size
+    report.done.append(f"wrote {path}, {size:,} bytes")
 
 
 def _order(model: Any, out: str | Path, target: str, recipe: str | Path | Recipe | None, calib: Any, **more: Any) -> Any:

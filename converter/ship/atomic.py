@@ -82,8 +82,11 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         _put(work, path)
 
 
-def write_file(path: str | Path, write: Callable[[Path], None]) -> None:
+def write_file(path: str | Path, write: Callable[[Path], None]) -> int:
     """Let ``write`` fill a file beside ``path``, with any files it puts next to it, then move all into place.
+
+    Returns:
+        How many bytes were written in all; known without reading anything back.
 
     Raises:
         InputError: the disk is full or the file cannot be written; the text names it.
@@ -92,9 +95,12 @@ def write_file(path: str | Path, write: Callable[[Path], None]) -> None:
     with _beside(path) as work:
         write(work / path.name)
         _sync_tree(work)
-        for part in sorted(work.iterdir(), key=lambda p: p.name == path.name):  # the file itself last
+        parts = sorted(work.iterdir(), key=lambda p: p.name == path.name)  # the file itself last
+        size = sum(part.stat().st_size for part in parts)
+        for part in parts:
             part.replace(path.with_name(part.name))
         _sync(path.parent)
+    return size
 
 
 @contextmanager

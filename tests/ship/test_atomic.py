@@ -248,7 +248,8 @@ def test_a_file_and_what_lies_beside_it_are_moved_in_together(tmp_path: Path) ->
     real = Path.replace
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "replace", lambda self, to: order.append(self.name) or real(self, to))
-        write_file(tmp_path / "m.onnx", write)
+        written = write_file(tmp_path / "m.onnx", write)
+    assert written == len("graph") + len("weights")
     assert order == ["m.onnx.data", "m.onnx"], "a graph must never lie there without its weights"
     assert sorted(names(tmp_path)) == ["m.onnx", "m.onnx.data"]
 
