@@ -5,29 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import onnx_ir as ir
 
+from converter.calibrate.probing import Probe, Reduced, Whole, probed
 from converter.calibrate.statistics import Statistics
 from converter.data import Batch, Source
 from converter.errors import InputError
 from converter.graph import query
 from converter.spec.quant import Array
-from converter.verify.session import Session, exposed
+from converter.verify.session import Session
 
-ELEMENTS = 16_000_000  # observed elements held at a time: 64 MB of float32
+ELEMENTS = 32_000_000  # elements of observed tensors in a batch: 128 MB of float32 if all were held at a time
 LARGEST_BATCH = 64
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A tensor to observe: its name, and the channel axis if channel means are wanted."""
-
-    name: str
-    axis: int | None = None
 
 
 def collect(
@@ -49,14 +41,15 @@ def collect(
     Raises:
         InputError: a tensor becomes NaN or infinite, or there is no sample.
     """
-    session = Session(exposed(model, [p.name for p in probes]))
+    graph, readers = probed(model, probes)
+    session = Session(graph, observing=True)
     size = batch_size(model, probes)
     totals: dict[str, Statistics] = dict(seen or {})
     count = 0
     with ThreadPoolExecutor(max_workers=2) as pool:
         for batch in source.batches(size):
             outputs = session.run(filled(batch, size))
-            list(pool.map(partial(_update_all, totals, outputs, len(batch)), probes))
+            list(pool.map(partial(_update, totals, outputs, len(batch)), readers))
             count += len(batch)
             progress(len(batch))
     if count == 0:
@@ -64,20 +57,15 @@ def collect(
     return {name: totals[name] for name in dict.fromkeys([*(seen or {}), *(p.name for p in probes)])}  # threads came in any order
 
 
-def _update_all(totals: dict[str, Statistics], outputs: Mapping[str, Array], count: int, probe: Probe) -> None:
-    _update(totals, probe, outputs[probe.name][:count])
-
-
-def _update(totals: dict[str, Statistics], probe: Probe, x: Array) -> None:
-    if x.dtype != np.float32:
-        x = x.astype(np.float32)
-    statistics = totals.get(probe.name)
-    if statistics is None:
-        statistics = totals.setdefault(probe.name, Statistics(0 if probe.axis is None else x.shape[probe.axis]))
+def _update(totals: dict[str, Statistics], outputs: Mapping[str, Array], count: int, reader: Whole | Reduced) -> None:
+    name = reader.probe.name
     try:
-        statistics.update(x, probe.axis)
+        seen = reader.read(outputs, count)
+        if name not in totals:
+            totals[name] = Statistics(0 if seen.means is None else seen.means.shape[1])
+        totals[name].add(seen)
     except InputError as error:
-        raise InputError(f"tensor {probe.name}: {error}; the model or the calibration data are not usable as they are") from error
+        raise InputError(f"tensor {name}: {error}; the model or the calibration data are not usable as they are") from error
 
 
 def filled(batch: Batch, size: int) -> dict[str, Array]:

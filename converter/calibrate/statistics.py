@@ -6,7 +6,8 @@ the whole, bit for bit:
 - minimum and maximum are exact;
 - the histogram counts float32 bit patterns by their upper 16 bits (sign, exponent, 7 bits of mantissa), so it needs no
   range in advance, is exact to 2^-7 of the value, and adds as integers. Of a sample with more than SAMPLED elements it
-  sees every k-th, k coprime to the sample's size, so that no axis is favoured;
+  sees every k-th, k coprime to the sample's size, so that no axis is favoured; of a large feature map, which the graph reduces
+  by itself (``probing``), all channels at a regular grid of positions;
 - channel means are summed per sample in floating point and over samples in fixed point, where addition has no order.
 """
 
@@ -25,6 +26,51 @@ PATTERNS = 1 << 16
 _COARSE, _FINE = 2.0**10, 2.0**50  # two limbs: |x| < 2^30 and 2^22 samples at a resolution of 2^-50
 
 
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What was read of a tensor in one batch.
+
+    Args:
+        low, high: extremes.
+        sample: float32 ``(n, k)``, the values of every sample that the histogram counts.
+        means: float ``(n, channels)``, the channel means of every sample, or None.
+    """
+
+    low: float
+    high: float
+    sample: Array
+    means: Array | None = None
+
+    def spoilt(self) -> str:
+        """Where values are not finite, as far as it shows."""
+        if self.means is None:
+            return "its extremes"
+        return f"{int(np.count_nonzero(~np.isfinite(self.means)))} of {self.means.size} channels of samples"
+
+
+def observe(x: Array, axis: int | None = None) -> Observation:
+    """Read a batch.
+
+    Args:
+        x: floating-point ``(n, ...)``, finite, not empty.
+        axis: channel axis, if channel means are wanted.
+
+    Raises:
+        InputError: a value is NaN or infinite.
+    """
+    x = np.ascontiguousarray(x, np.float32)
+    low, high = float(x.min()), float(x.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InputError(f"{int(np.count_nonzero(~np.isfinite(x)))} of {x.size} values are NaN or infinite")
+    flat = x.reshape(len(x), -1)
+    return Observation(low, high, flat[:, :: _step(flat.shape[1])], None if axis is None else _means(x, axis))
+
+
+def _means(x: Array, axis: int) -> Array:
+    others = tuple(a for a in range(1, x.ndim) if a != axis % x.ndim)
+    return np.asarray(x.mean(axis=others, dtype=np.float32)) if others else x
+
+
 @dataclass
 class Statistics:
     """What is known of one tensor.
@@ -33,7 +79,6 @@ class Statistics:
         channels: length of the channel axis, or 0 where no channel means are kept.
         samples: number of samples seen.
         low, high: extremes.
-        counts: int64 ``(65536,)``, occurrences by the upper half of the float32 pattern.
         limbs: int64 ``(2, channels)``, fixed-point sums of per-sample channel means.
     """
 
@@ -41,39 +86,47 @@ class Statistics:
     samples: int = 0
     low: float = math.inf
     high: float = -math.inf
-    counts: Array = field(default_factory=lambda: np.zeros(PATTERNS, np.int64))
     limbs: Array = field(init=False)
+    _counts: Array = field(init=False, default_factory=lambda: np.zeros(PATTERNS, np.int64))
+    _waiting: list[Array] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.limbs = np.zeros((2, self.channels), np.int64)
 
-    def update(self, x: Array, axis: int | None = None) -> None:
-        """See a batch.
+    @property
+    def counts(self) -> Array:
+        """Occurrences by the upper half of the float32 pattern, int64 ``(65536,)``."""
+        if self._waiting:
+            found = np.bincount(np.concatenate(self._waiting))  # as long as the largest pattern
+            self._counts[: len(found)] += found
+            self._waiting.clear()
+        return self._counts
 
-        Args:
-            x: float32 ``(n, ...)``, finite.
-            axis: channel axis, if channel means are kept.
+    def update(self, x: Array, axis: int | None = None) -> None:
+        """See a batch ``(n, ...)`` whole; ``axis`` and errors as of :func:`observe` and :meth:`add`."""
+        if x.size:
+            self.add(observe(x, axis if self.channels else None))
+
+    def add(self, seen: Observation) -> None:
+        """Add what was read of a batch.
 
         Raises:
-            InputError: a value is NaN or infinite, or the channels are not those seen so far; the statistics stay as they were.
+            InputError: an extreme or a mean is not finite, or the channels are not those seen so far; the statistics stay as they were.
         """
-        if x.size == 0:
-            return
-        if self.channels and axis is not None and x.shape[axis] != self.channels:
-            raise InputError(f"{x.shape[axis]} channels do not go with statistics of {self.channels}")
-        low, high = float(x.min()), float(x.max())
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise InputError(f"{int(np.count_nonzero(~np.isfinite(x)))} of {x.size} values are NaN or infinite")
-        self.low, self.high = min(self.low, low), max(self.high, high)
-        self.samples += len(x)
-        found = _patterns(x)
-        self.counts[: len(found)] += found
-        if self.channels and axis is not None:
-            self._add_means(x, axis)
+        means = seen.means if self.channels else None
+        if means is not None and means.shape[1] != self.channels:
+            raise InputError(f"{means.shape[1]} channels do not go with statistics of {self.channels}")
+        if not (math.isfinite(seen.low) and math.isfinite(seen.high) and (seen.means is None or np.isfinite(seen.means).all())):
+            raise InputError(f"values are NaN or infinite in {seen.spoilt()}")
+        self.low, self.high = min(self.low, seen.low), max(self.high, seen.high)
+        self.samples += len(seen.sample)
+        self._waiting.append(np.ascontiguousarray(seen.sample).view(np.uint16).reshape(-1)[1::2].copy())
+        if sum(len(patterns) for patterns in self._waiting) > PATTERNS * 2:  # counting has a cost of its own, whatever the number
+            _ = self.counts
+        if means is not None:
+            self._add_means(means.astype(np.float64))
 
-    def _add_means(self, x: Array, axis: int) -> None:
-        others = tuple(a for a in range(1, x.ndim) if a != axis % x.ndim)
-        means = x.mean(axis=others, dtype=np.float32).astype(np.float64) if others else x.astype(np.float64)
+    def _add_means(self, means: Array) -> None:
         coarse = np.rint(means * _COARSE)
         fine = np.rint((means - coarse / _COARSE) * _FINE)
         self.limbs[0] += coarse.astype(np.int64).sum(axis=0)
@@ -89,7 +142,7 @@ class Statistics:
             raise ValueError(f"cannot merge statistics of {self.channels} and {other.channels} channels")
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         self.samples += other.samples
-        self.counts += other.counts
+        self._counts = self.counts + other.counts
         self.limbs += other.limbs
 
     @property
@@ -103,13 +156,6 @@ class Statistics:
         values, counts = PATTERN_VALUES[seen], self.counts[seen]
         order = np.argsort(values, kind="stable")
         return np.clip(values[order], self.low, self.high), counts[order]
-
-
-def _patterns(x: Array) -> Array:
-    flat = np.ascontiguousarray(x, np.float32).reshape(len(x), -1)
-    step = _step(flat.shape[1])
-    upper = (flat if step == 1 else np.ascontiguousarray(flat[:, ::step])).view(np.uint16).reshape(-1)[1::2]
-    return np.bincount(upper)  # as long as the largest pattern seen: half the time for tensors that are never negative
 
 
 def _step(size: int) -> int:

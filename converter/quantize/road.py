@@ -11,7 +11,8 @@ import numpy as np
 import onnx_ir as ir
 
 from converter.calibrate import Statistics, store
-from converter.calibrate.collect import Probe, collect
+from converter.calibrate.collect import collect
+from converter.calibrate.probing import Probe
 from converter.data import Source
 from converter.graph import io, query
 from converter.progress import Stages

@@ -25,7 +25,7 @@ from converter.spec.quant import Array, QParams, QuantSpec
 from converter.verify.kernel_order import k_order
 from converter.verify.kernels import pair_limit, worst_pair
 
-CANDIDATES = 40
+CANDIDATES = 11  # shares of the way to the coarsest scale that are tried, and as many again around the best of them
 BIAS_ROOM = 2.0**30  # codes of a bias stay below this, so that adding products cannot overflow 32 bits
 
 
@@ -101,16 +101,30 @@ def _inside_bound(rows: Array, order: Array, scale: Array, codes: Array, spec: Q
         return scale, codes, 0
     pairs = _pairs(rows[bad][:, order])
     finest, reach = scale[bad], _plain_reach(pairs, scale[bad])
-    chosen, best = finest, np.full(len(bad), np.inf)
-    for share in np.linspace(0.0, 1.0, CANDIDATES):
-        trial = (finest * reach**share).astype(np.float32)
-        error = _error(pairs, trial)
-        chosen, best = np.where(error < best, trial, chosen), np.minimum(error, best)
+    chosen = _best_scale(pairs, finest, reach)
     kept, moved = _project(pairs / chosen[:, None], spec)
     scale, codes = scale.copy(), codes.copy()
     scale[bad] = chosen
     codes[np.ix_(bad, order)] = np.moveaxis(kept, 0, -1).reshape(len(bad), -1)[:, : len(order)]
     return scale, codes, int(moved)
+
+
+def _best_scale(pairs: Array, finest: Array, reach: Array) -> Array:
+    """The scale of every row with the smallest error among ``finest * reach^share``: shares from 0 to 1, then closer around the best."""
+    step = 1.0 / (CANDIDATES - 1)
+    share, error = _best_share(pairs, finest, reach, np.linspace(0.0, 1.0, CANDIDATES)[:, None] + np.zeros(len(finest)))
+    near = np.clip(share + step * np.linspace(-1.0, 1.0, CANDIDATES)[:, None], 0.0, 1.0)
+    closer, smaller = _best_share(pairs, finest, reach, near)
+    return np.asarray((finest * reach ** np.where(smaller < error, closer, share)).astype(np.float32))
+
+
+def _best_share(pairs: Array, finest: Array, reach: Array, shares: Array) -> tuple[Array, Array]:
+    """Of ``shares (candidates, rows)``, the best of every row and its error."""
+    best, error = shares[0], np.full(len(finest), np.inf)
+    for share in shares:
+        found = _error(pairs, (finest * reach**share).astype(np.float32))
+        best, error = np.where(found < error, share, best), np.minimum(found, error)
+    return best, error
 
 
 def _pairs(rows: Array) -> Array:

@@ -30,6 +30,7 @@ class Session:
             onnxruntime, and they give the processor back between operators.
         entries: session configuration entries, for example those a manifest names.
         lean: spend no memory on packed copies of the weights (for graphs that are run once or twice).
+        observing: outputs are read off intermediate tensors; run what reads a tensor while it is still in the cache.
 
     Raises:
         ConversionError: onnxruntime cannot load a graph in memory.
@@ -38,9 +39,13 @@ class Session:
 
     def __init__(
         self, model: ir.Model | str | Path, *, optimise: bool = True, threads: int | None = None,
-        entries: Mapping[str, str] | None = None, lean: bool = False,
+        entries: Mapping[str, str] | None = None, lean: bool = False, observing: bool = False,
     ) -> None:
+        import onnxruntime as ort
+
         options = _options(optimise, threads, {**(entries or {}), **({"session.disable_prepacking": "1"} if lean else {})})
+        if observing:
+            options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
         self._session = _open(model, options)
         self.inputs = tuple(_info(i) for i in self._session.get_inputs())
         self.outputs = tuple(_info(o) for o in self._session.get_outputs())

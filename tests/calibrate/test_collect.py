@@ -10,7 +10,8 @@ import onnx_ir as ir
 import pytest
 
 from converter.calibrate import Statistics
-from converter.calibrate.collect import LARGEST_BATCH, Probe, batch_size, collect, filled
+from converter.calibrate.collect import LARGEST_BATCH, batch_size, collect, filled
+from converter.calibrate.probing import Probe
 from converter.data import Batch
 from converter.errors import InputError
 from converter.graph import io

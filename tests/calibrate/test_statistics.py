@@ -172,9 +172,21 @@ def test_a_large_sample_is_thinned_evenly() -> None:
 
 
 def test_memory_does_not_grow_with_the_data(rng: np.random.Generator) -> None:
-    statistics = Statistics(8)
-    size = statistics.counts.nbytes + statistics.limbs.nbytes
-    for _ in range(20):
-        statistics.update(rng.normal(0, 1, (16, 8, 4)).astype(np.float32), 1)
-    assert statistics.counts.nbytes + statistics.limbs.nbytes == size
-    assert statistics.counts.shape == (PATTERNS,) and len(vars(statistics)) == 6
+    """Patterns wait to be counted together, but never many of them."""
+    statistics, most = Statistics(8), 0
+    for _ in range(40):
+        statistics.update(rng.normal(0, 1, (16, 8, 64)).astype(np.float32), 1)
+        most = max(most, sum(w.nbytes for w in vars(statistics)["_waiting"]))
+    assert 0 < most <= 4 * PATTERNS
+    assert statistics.counts.sum() == 40 * 16 * 8 * 64
+    assert statistics.counts.shape == (PATTERNS,) and statistics.limbs.shape == (2, 8)
+    assert not vars(statistics)["_waiting"]
+
+
+def test_patterns_that_wait_are_merged_too(rng: np.random.Generator) -> None:
+    x = rng.normal(0, 1, (6, 9)).astype(np.float32)
+    first, second = seen(x[:2]), seen(x[2:])
+    first.merge(second)
+    first.merge(Statistics())
+    assert np.array_equal(first.counts, seen(x).counts) and first.counts.sum() == 54
+    assert second.counts.sum() == 36

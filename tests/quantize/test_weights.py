@@ -106,6 +106,21 @@ def projected_error(rows: Array) -> Array:
     return np.asarray(((codes * scale[:, None].astype(np.float64) - rows)**2).sum(axis=1))
 
 
+def test_looking_closer_around_the_best_beats_an_even_search_of_the_same_cost(rng: np.random.Generator) -> None:
+    w = np.abs(rng.normal(0, 1, (64, 6, 3, 3))).astype(np.float32) ** 0.3
+    pairs = w.reshape(64, -1, 2).transpose(2, 0, 1).copy()
+    finest = (np.abs(w).reshape(64, -1).max(axis=1) / 127).astype(np.float32)
+    reach = weights._plain_reach(pairs, finest)
+    assert reach.min() > 1.3
+
+    def even(count: int) -> float:
+        return float(np.min([weights._error(pairs, (finest * reach**s).astype(np.float32)) for s in np.linspace(0, 1, count)], axis=0).sum())
+
+    found = float(weights._error(pairs, weights._best_scale(pairs, finest, reach)).sum())
+    assert found < even(2 * weights.CANDIDATES)
+    assert found < 1.08 * even(400)
+
+
 @given(layers())
 def test_channels_that_do_not_saturate_keep_their_finest_scale_and_their_rounding(case: tuple[str, Array]) -> None:
     layout, w = case
