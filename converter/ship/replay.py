@@ -15,9 +15,8 @@ from converter.spec.quant import Array
 from converter.spec.report import Report, Verdict
 from converter.verify.compare import Fidelity, faults, parity
 from converter.verify.machine import machine, saturates, versions
+from converter.verify.policy import DEFAULT
 from converter.verify.session import Session
-
-ALIKE_DB = 30.0  # integer graphs that differ by single steps of their grids are 30 dB apart or more
 
 
 def replay(path: str | Path) -> Report:
@@ -76,8 +75,8 @@ def _compare(kind: str, name: str, expected: Array | None, got: Array, report: R
     report.done.append(f"{kind} output {name}: " + ("identical to what was shipped" if same else f"{result.snr_db:.1f} dB from what was shipped"))
     if kind == "float":
         return [f"the float graph does not give what was shipped: {failure}" for failure in parity({name: expected}, {name: got})]
-    if result.snr_db < ALIKE_DB or faults(name, result):
-        return [f"{kind} output {name} is {result.snr_db:.1f} dB from what was shipped; {ALIKE_DB:g} dB and more are rounding"]
+    if result.snr_db < DEFAULT.alike_snr_db or faults(name, result):
+        return [f"{kind} output {name} is {result.snr_db:.1f} dB from what was shipped; {DEFAULT.alike_snr_db:g} dB and more are rounding"]
     return []
 
 

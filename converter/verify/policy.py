@@ -31,6 +31,7 @@ class Policy:
         gap_cap_db: above this SNR both graphs differ from the reference by float rounding only, so gaps there mean nothing.
         db_cap: stands for the infinite SNR of equal outputs, so that reports stay numbers.
         lost_snr_db: an output with less signal than this over its error does not follow the reference, whatever it is.
+        alike_snr_db: integer graphs that differ by single steps of their grids are this far apart or more.
         weak_snr_db, weak_agreement: below both, an output of class scores does not follow the reference either.
         probability_floor: probabilities below it count as this in a divergence; integer outputs reach 0.
         probability_excess: how far above 1 a rounded probability may lie.
@@ -53,6 +54,7 @@ class Policy:
     gap_cap_db: float = 100.0
     db_cap: float = 200.0
     lost_snr_db: float = 3.0
+    alike_snr_db: float = 30.0
     weak_snr_db: float = 10.0
     weak_agreement: float = 0.5
     probability_floor: float = 1e-12
