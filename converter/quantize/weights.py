@@ -25,7 +25,7 @@ from converter.spec.quant import Array, QParams, QuantSpec
 from converter.verify.kernel_order import k_order
 from converter.verify.kernels import pair_limit, worst_pair
 
-CANDIDATES = 11  # shares of the way to the coarsest scale that are tried, and as many again around the best of them
+CANDIDATES = 16  # shares of the way to the coarsest scale that are tried, and as many again around the best of them
 BIAS_ROOM = 2.0**30  # codes of a bias stay below this, so that adding products cannot overflow 32 bits
 
 
