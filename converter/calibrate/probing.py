@@ -12,9 +12,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from converter.calibrate.statistics import SAMPLED, Observation, observe
+from converter.errors import InputError
 from converter.graph import edit, query
 from converter.spec.quant import Array
 from converter.verify.session import exposed
@@ -50,8 +52,15 @@ class Reduced:
     low: str | None
 
     def read(self, outputs: Mapping[str, Array], count: int) -> Observation:
-        """What the first ``count`` samples of a batch hold (the others repeat the last of them, so the minimum may see them)."""
+        """What the first ``count`` samples of a batch hold (the others repeat the last of them, so the minimum may see them).
+
+        Raises:
+            InputError: a value is NaN or infinite; it shows in the mean of its channel, where a maximum may pass over it.
+        """
         means = outputs[self.mean][:count].reshape(count, -1)
+        spoilt = int(np.count_nonzero(~np.isfinite(means)))
+        if spoilt:
+            raise InputError(f"values are NaN or infinite in {spoilt} of {means.size} channels of samples")
         low = 0.0 if self.low is None else float(outputs[self.low])
         return Observation(low, float(outputs[self.high][:count].max()), outputs[self.grid][:count].reshape(count, -1), means)
 

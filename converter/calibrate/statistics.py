@@ -3,7 +3,7 @@
 They depend on the set of samples only, neither on their order nor on how they were batched, and two halves merged equal
 the whole, bit for bit:
 
-- minimum and maximum are exact;
+- minimum and maximum are exact (``probing``: of a large map behind a Relu the minimum is its floor, 0);
 - the histogram counts float32 bit patterns by their upper 16 bits (sign, exponent, 7 bits of mantissa), so it needs no
   range in advance, is exact to 2^-7 of the value, and adds as integers. Of a sample with more than SAMPLED elements it
   sees every k-th, k coprime to the sample's size, so that no axis is favoured; of a large feature map, which the graph reduces
@@ -31,7 +31,7 @@ class Observation:
     """What was read of a tensor in one batch.
 
     Args:
-        low, high: extremes.
+        low, high: extremes, finite.
         sample: float32 ``(n, k)``, the values of every sample that the histogram counts.
         means: float ``(n, channels)``, the channel means of every sample, or None.
     """
@@ -41,24 +41,20 @@ class Observation:
     sample: Array
     means: Array | None = None
 
-    def spoilt(self) -> str:
-        """Where values are not finite, as far as it shows."""
-        if self.means is None:
-            return "its extremes"
-        return f"{int(np.count_nonzero(~np.isfinite(self.means)))} of {self.means.size} channels of samples"
-
 
 def observe(x: Array, axis: int | None = None) -> Observation:
     """Read a batch.
 
     Args:
-        x: floating-point ``(n, ...)``, finite, not empty.
+        x: floating-point ``(n, ...)``, finite; of an empty one there is nothing to see.
         axis: channel axis, if channel means are wanted.
 
     Raises:
         InputError: a value is NaN or infinite.
     """
     x = np.ascontiguousarray(x, np.float32)
+    if not x.size:
+        return Observation(math.inf, -math.inf, np.empty((0, 0), np.float32), None if axis is None else np.empty((0, x.shape[axis]), np.float32))
     low, high = float(x.min()), float(x.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise InputError(f"{int(np.count_nonzero(~np.isfinite(x)))} of {x.size} values are NaN or infinite")
@@ -96,33 +92,35 @@ class Statistics:
     @property
     def counts(self) -> Array:
         """Occurrences by the upper half of the float32 pattern, int64 ``(65536,)``."""
+        self._count()
+        return self._counts
+
+    def _count(self) -> None:
         if self._waiting:
             found = np.bincount(np.concatenate(self._waiting))  # as long as the largest pattern
             self._counts[: len(found)] += found
             self._waiting.clear()
-        return self._counts
 
     def update(self, x: Array, axis: int | None = None) -> None:
         """See a batch ``(n, ...)`` whole; ``axis`` and errors as of :func:`observe` and :meth:`add`."""
-        if x.size:
-            self.add(observe(x, axis if self.channels else None))
+        self.add(observe(x, axis if self.channels else None))
 
     def add(self, seen: Observation) -> None:
         """Add what was read of a batch.
 
         Raises:
-            InputError: an extreme or a mean is not finite, or the channels are not those seen so far; the statistics stay as they were.
+            InputError: the channels are not those seen so far; the statistics stay as they were.
         """
+        if not seen.sample.size:
+            return
         means = seen.means if self.channels else None
         if means is not None and means.shape[1] != self.channels:
             raise InputError(f"{means.shape[1]} channels do not go with statistics of {self.channels}")
-        if not (math.isfinite(seen.low) and math.isfinite(seen.high) and (seen.means is None or np.isfinite(seen.means).all())):
-            raise InputError(f"values are NaN or infinite in {seen.spoilt()}")
         self.low, self.high = min(self.low, seen.low), max(self.high, seen.high)
         self.samples += len(seen.sample)
         self._waiting.append(np.ascontiguousarray(seen.sample).view(np.uint16).reshape(-1)[1::2].copy())
         if sum(len(patterns) for patterns in self._waiting) > PATTERNS * 2:  # counting has a cost of its own, whatever the number
-            _ = self.counts
+            self._count()
         if means is not None:
             self._add_means(means.astype(np.float64))
 

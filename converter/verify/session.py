@@ -41,11 +41,7 @@ class Session:
         self, model: ir.Model | str | Path, *, optimise: bool = True, threads: int | None = None,
         entries: Mapping[str, str] | None = None, lean: bool = False, observing: bool = False,
     ) -> None:
-        import onnxruntime as ort
-
-        options = _options(optimise, threads, {**(entries or {}), **({"session.disable_prepacking": "1"} if lean else {})})
-        if observing:
-            options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+        options = _options(optimise, threads, {**(entries or {}), **({"session.disable_prepacking": "1"} if lean else {})}, observing)
         self._session = _open(model, options)
         self.inputs = tuple(_info(i) for i in self._session.get_inputs())
         self.outputs = tuple(_info(o) for o in self._session.get_outputs())
@@ -71,7 +67,7 @@ class Session:
         return self._session
 
 
-def _options(optimise: bool, threads: int | None, entries: Mapping[str, str]) -> Any:
+def _options(optimise: bool, threads: int | None, entries: Mapping[str, str], observing: bool = False) -> Any:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -82,6 +78,8 @@ def _options(optimise: bool, threads: int | None, entries: Mapping[str, str]) ->
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     else:
         options.intra_op_num_threads = threads
+    if observing:
+        options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
     return options

@@ -129,6 +129,14 @@ def test_a_tensor_that_is_not_finite_is_named(bad: float) -> None:
         collect(model, [Probe("x"), Probe("l", -1)], Arrays({"x": x}))
 
 
+def test_a_tensor_that_is_empty_in_one_batch_is_not_seen_there_and_seen_in_the_next() -> None:
+    """What a detector finds may be nothing."""
+    model = graph("(float[N,4,h] x) => (float[N,4,h] y)", "y = Relu(x)")
+    images = (np.zeros((2, 4, 0), np.float32), np.full((3, 4, 5), 2, np.float32))
+    got = collect(model, [Probe("y", 1)], Sizes(images))["y"]
+    assert (got.samples, got.high, got.means.tolist()) == (3, 2, [2, 2, 2, 2])
+
+
 def test_no_sample_is_refused(model: ir.Model) -> None:
     with pytest.raises(InputError, match="arrays holds no sample"):
         collect(model, [Probe("x")], Arrays({"x": np.zeros((0, 3, 12, 12), np.float32)}))

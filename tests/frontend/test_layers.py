@@ -26,7 +26,7 @@ PADDINGS = ("valid", "same")
 def proved(shape: tuple[int | None, ...], steps: dict[str, Any]) -> dict[str, int]:
     """Operators of a model with all of ``steps`` as outputs, once it has passed parity well inside the bound."""
     exported = export(branches(shape, steps))
-    assert exported.report.numbers["parity"]["relative"] < 5e-5
+    assert exported.report.numbers["parity"]["relative"] < 2e-5
     assert exported.report.numbers["parity"]["varies"]
     return operators(exported)
 
