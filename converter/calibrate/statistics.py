@@ -109,11 +109,13 @@ class Statistics:
         """Add what was read of a batch.
 
         Raises:
-            InputError: the channels are not those seen so far; the statistics stay as they were.
+            InputError: the channels are not those seen so far, or their means are missing; the statistics stay as they were.
         """
         if not seen.sample.size:
             return
         means = seen.means if self.channels else None
+        if self.channels and means is None:
+            raise InputError(f"no channel means go with statistics of {self.channels} channels")
         if means is not None and means.shape[1] != self.channels:
             raise InputError(f"{means.shape[1]} channels do not go with statistics of {self.channels}")
         self.low, self.high = min(self.low, seen.low), max(self.high, seen.high)

@@ -190,3 +190,11 @@ def test_patterns_that_wait_are_merged_too(rng: np.random.Generator) -> None:
     first.merge(Statistics())
     assert np.array_equal(first.counts, seen(x).counts) and first.counts.sum() == 54
     assert second.counts.sum() == 36
+
+
+def test_a_batch_without_channel_means_cannot_thin_those_that_are_there(rng: np.random.Generator) -> None:
+    """A statistics file of another recipe: were the samples counted, the means would be too small."""
+    statistics = seen(rng.normal(1, 1, (4, 3)).astype(np.float32), 1)
+    with pytest.raises(InputError, match="no channel means go with statistics of 3 channels"):
+        statistics.update(np.ones((4, 3), np.float32))
+    assert statistics.samples == 4
