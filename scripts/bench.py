@@ -115,6 +115,7 @@ def in_child(case: Path, out: Path, samples: int) -> dict[str, Any]:
 def child(case: Path, out: Path, samples: int) -> int:
     """The body of :func:`in_child`: a plain forward, then the whole of ``converter.quantize`` on the float model."""
     import numpy as np
+    import onnx.reference.ops  # noqa: F401
     import onnxruntime
 
     from converter import api

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from converter.calibrate.statistics import SAMPLED, Observation, observe
+from converter.calibrate.statistics import SAMPLED, Observation, observe, sampled
 from converter.errors import InputError
 from converter.graph import edit, query
 from converter.spec.quant import Array
 from converter.verify.session import exposed
+
+GRID = 4 * SAMPLED  # elements of a sample in the grid of positions: a finer grid favours the borders of small maps less
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Reduced:
         if spoilt:
             raise InputError(f"values are NaN or infinite in {spoilt} of {means.size} channels of samples")
         low = 0.0 if self.low is None else float(outputs[self.low])
-        return Observation(low, float(outputs[self.high][:count].max()), outputs[self.grid][:count].reshape(count, -1), means)
+        return Observation(low, float(outputs[self.high][:count].max()), sampled(outputs[self.grid][:count]), means)
 
 
 def probed(model: ir.Model, probes: Sequence[Probe]) -> tuple[ir.Model, list[Whole | Reduced]]:
@@ -107,10 +109,10 @@ def _output(graph: ir.Model, op_type: str, value: ir.Value, **attributes: object
 
 
 def _stride(shape: Sequence[int | None]) -> int:
-    """The smallest stride along height and width that keeps at most SAMPLED elements, or the longer side."""
+    """The smallest stride along height and width that keeps at most GRID elements, or the longer side."""
     channels, height, width = (d or 1 for d in shape[1:])
     stride = 1
-    while stride < max(height, width) and channels * -(-height // stride) * -(-width // stride) > SAMPLED:
+    while stride < max(height, width) and channels * -(-height // stride) * -(-width // stride) > GRID:
         stride += 1
     return stride
 

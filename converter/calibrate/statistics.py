@@ -7,7 +7,7 @@ the whole, bit for bit:
 - the histogram counts float32 bit patterns by their upper 16 bits (sign, exponent, 7 bits of mantissa), so it needs no
   range in advance, is exact to 2^-7 of the value, and adds as integers. Of a sample with more than SAMPLED elements it
   sees every k-th, k coprime to the sample's size, so that no axis is favoured; of a large feature map, which the graph reduces
-  by itself (``probing``), all channels at a regular grid of positions;
+  by itself (``probing``), the same of a regular grid of positions;
 - channel means are summed per sample in floating point and over samples in fixed point, where addition has no order.
 """
 
@@ -21,8 +21,9 @@ import numpy as np
 from converter.errors import InputError
 from converter.spec.quant import Array
 
-SAMPLED = 1 << 14
+SAMPLED = 1 << 13
 PATTERNS = 1 << 16
+WAITING = PATTERNS  # values that are kept until they are counted together: one look at a table that has left the cache, not many
 _COARSE, _FINE = 2.0**10, 2.0**50  # two limbs: |x| < 2^30 and 2^22 samples at a resolution of 2^-50
 
 
@@ -58,8 +59,13 @@ def observe(x: Array, axis: int | None = None) -> Observation:
     low, high = float(x.min()), float(x.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise InputError(f"{int(np.count_nonzero(~np.isfinite(x)))} of {x.size} values are NaN or infinite")
+    return Observation(low, high, sampled(x), None if axis is None else _means(x, axis))
+
+
+def sampled(x: Array) -> Array:
+    """The values of every sample of ``x (n, ...)`` that the histogram counts, ``(n, k)``."""
     flat = x.reshape(len(x), -1)
-    return Observation(low, high, flat[:, :: _step(flat.shape[1])], None if axis is None else _means(x, axis))
+    return flat[:, :: _step(flat.shape[1])]
 
 
 def _means(x: Array, axis: int) -> Array:
@@ -75,31 +81,43 @@ class Statistics:
         channels: length of the channel axis, or 0 where no channel means are kept.
         samples: number of samples seen.
         low, high: extremes.
-        limbs: int64 ``(2, channels)``, fixed-point sums of per-sample channel means.
     """
 
     channels: int = 0
     samples: int = 0
     low: float = math.inf
     high: float = -math.inf
-    limbs: Array = field(init=False)
     _counts: Array = field(init=False, default_factory=lambda: np.zeros(PATTERNS, np.int64))
-    _waiting: list[Array] = field(init=False, default_factory=list)
+    _limbs: Array = field(init=False)
+    _patterns: list[Array] = field(init=False, default_factory=list)
+    _means: list[Array] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.limbs = np.zeros((2, self.channels), np.int64)
+        self._limbs = np.zeros((2, self.channels), np.int64)
 
     @property
     def counts(self) -> Array:
         """Occurrences by the upper half of the float32 pattern, int64 ``(65536,)``."""
-        self._count()
+        self._settle()
         return self._counts
 
-    def _count(self) -> None:
-        if self._waiting:
-            found = np.bincount(np.concatenate(self._waiting))  # as long as the largest pattern
-            self._counts[: len(found)] += found
-            self._waiting.clear()
+    @property
+    def limbs(self) -> Array:
+        """Fixed-point sums of the channel means of every sample, int64 ``(2, channels)``."""
+        self._settle()
+        return self._limbs
+
+    def _settle(self) -> None:
+        """Count and add what waits."""
+        if self._patterns:
+            np.add.at(self._counts, np.concatenate(self._patterns).astype(np.intp), 1)  # faster than bincount, which makes a table of its own
+            self._patterns.clear()
+        if self._means:
+            means = np.concatenate(self._means).astype(np.float64)
+            coarse = np.rint(means * _COARSE)
+            fine = np.rint((means - coarse / _COARSE) * _FINE)
+            self._limbs += np.stack([coarse, fine]).astype(np.int64).sum(axis=1)
+            self._means.clear()
 
     def update(self, x: Array, axis: int | None = None) -> None:
         """See a batch ``(n, ...)`` whole; ``axis`` and errors as of :func:`observe` and :meth:`add`."""
@@ -120,17 +138,11 @@ class Statistics:
             raise InputError(f"{means.shape[1]} channels do not go with statistics of {self.channels}")
         self.low, self.high = min(self.low, seen.low), max(self.high, seen.high)
         self.samples += len(seen.sample)
-        self._waiting.append(np.ascontiguousarray(seen.sample).view(np.uint16).reshape(-1)[1::2].copy())
-        if sum(len(patterns) for patterns in self._waiting) > PATTERNS * 2:  # counting has a cost of its own, whatever the number
-            self._count()
+        self._patterns.append(np.ascontiguousarray(seen.sample).view(np.uint16).reshape(-1)[1::2].copy())
         if means is not None:
-            self._add_means(means.astype(np.float64))
-
-    def _add_means(self, means: Array) -> None:
-        coarse = np.rint(means * _COARSE)
-        fine = np.rint((means - coarse / _COARSE) * _FINE)
-        self.limbs[0] += coarse.astype(np.int64).sum(axis=0)
-        self.limbs[1] += fine.astype(np.int64).sum(axis=0)
+            self._means.append(means.copy())
+        if sum(map(len, self._patterns)) >= WAITING:
+            self._settle()
 
     def merge(self, other: Statistics) -> None:
         """Add what ``other`` saw.
@@ -143,7 +155,7 @@ class Statistics:
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         self.samples += other.samples
         self._counts = self.counts + other.counts
-        self.limbs += other.limbs
+        self._limbs = self.limbs + other.limbs
 
     @property
     def means(self) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import onnx_ir as ir
@@ -12,11 +14,14 @@ from converter.frontend.samples import parity_inputs
 from converter.graph import io, ledger, query
 from converter.passes import base, pipelines
 from converter.progress import Stages
+from converter.spec.quant import Array
 from converter.spec.report import Report
 from converter.verify import compare
 from converter.verify.session import Session
 
 OLDEST = 13  # per-channel DequantizeLinear
+LOWERING = ("random, batch 1", "ones")  # "wide" runs batch 1, and cleaning is algebra on weights: ones show it nothing that random values do not
+Case = tuple[str, Mapping[str, Array], Mapping[str, Array]]  # kind of input, feeds, outputs of the file as it is
 
 
 def open_onnx(path: str | Path, stages: Stages) -> Exported:
@@ -32,15 +37,17 @@ def open_onnx(path: str | Path, stages: Stages) -> Exported:
         original = Session(path)
     _check(graph, path)
     ledger.of(graph)
-    with stages.stage("clean"):
-        changes = base.run(graph, pipelines.clean())
-        io.check(graph)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        expected = pool.submit(_cases, original)  # onnxruntime needs no Python, and cleaning nothing else
+        with stages.stage("clean"):
+            changes = base.run(graph, pipelines.clean())
+            io.check(graph)
+        with stages.stage("parity"):
+            _prove(Session(graph, lean=True), expected.result(), path)
     report = Report("export")
     report.done.append(f"{graph.graph.num_nodes()} operators, opset {query.opset(graph)}, from {Path(path).name}")
     report.numbers.update(operators=graph.graph.num_nodes(), opset=query.opset(graph), passes=changes,
                           parameters=sum(v.const_value.size for v in graph.graph.initializers.values() if v.const_value is not None))
-    with stages.stage("parity"):
-        _prove(graph, original, path)
     return Exported(graph, None, report, graph.graph.name or Path(path).stem)
 
 
@@ -54,9 +61,13 @@ def _check(graph: ir.Model, path: str | Path) -> None:
         raise InputError(f"{path} has no operators")
 
 
-def _prove(graph: ir.Model, original: Session, path: str | Path) -> None:
-    cleaned = Session(graph, lean=True)
-    for kind, feeds in parity_inputs(original.inputs):
-        failures = compare.parity(original.run(feeds), cleaned.run(feeds))
+def _cases(original: Session) -> list[Case]:
+    """The same inputs for which Keras is asked, but those that only tell a wrong lowering."""
+    return [(kind, feeds, original.run(feeds)) for kind, feeds in parity_inputs(original.inputs) if kind not in LOWERING]
+
+
+def _prove(cleaned: Session, cases: Sequence[Case], path: str | Path) -> None:
+    for kind, feeds, expected in cases:
+        failures = compare.parity(expected, cleaned.run(feeds))
         if failures:
             raise ParityError(f"cleaning {path} would change what it computes ({kind}): {'; '.join(map(str, failures[:3]))}")

@@ -58,27 +58,30 @@ def solve(plan: QuantPlan, model: ir.Model, seen: Mapping[str, Statistics], targ
     Raises:
         ConversionError: statistics are missing.
     """
-    out = Solution()
-    for name, entry in plan.entries.items():
-        if isinstance(entry, Own) and entry.observer:
-            out.ranges[name] = _range(entry, _statistics(seen, name))
-            out.activations[name] = _pinned(entry, *out.ranges[name])
-        elif isinstance(entry, Fixed):
-            out.activations[name] = QParams(entry.spec, np.array(entry.scale, np.float32), np.array(entry.zero_point, entry.spec.dtype))
-    for name in plan.entries:
-        owner = plan.owner(name)
-        if owner in out.activations:
-            out.activations[name] = out.activations[owner]
     nodes = {node.name: node for node in model.graph}
     axes = channel_axes(plan)
+    with ThreadPoolExecutor(max_workers=2) as pool:  # numpy works outside the interpreter's lock; tensors and layers know nothing of each other
+        own = {name: entry for name, entry in plan.entries.items() if isinstance(entry, Own) and entry.observer}
+        ranges = dict(zip(own, pool.map(lambda name: _range(own[name], _statistics(seen, name)), own), strict=True))
+        activations = _activations(plan, ranges)
 
-    def codes(layer: Layer) -> LayerCodes:
-        means = _means(seen, layer, axes) if correct_bias else None
-        return _layer(nodes[layer.name], layer, out.activations[layer.source], target, means)
+        def codes(layer: Layer) -> LayerCodes:
+            means = _means(seen, layer, axes) if correct_bias else None
+            return _layer(nodes[layer.name], layer, activations[layer.source], target, means)
 
-    with ThreadPoolExecutor(max_workers=2) as pool:  # numpy works outside the interpreter's lock; layers know nothing of each other
-        out.layers.update(zip((layer.name for layer in plan.layers), pool.map(codes, plan.layers), strict=True))
-    return out
+        layers = dict(zip((layer.name for layer in plan.layers), pool.map(codes, plan.layers), strict=True))
+    return Solution(activations, layers, ranges)
+
+
+def _activations(plan: QuantPlan, ranges: Mapping[str, tuple[float, float]]) -> dict[str, QParams]:
+    """The grid of every entry, those that share another's among them."""
+    out: dict[str, QParams] = {}
+    for name, entry in plan.entries.items():
+        if isinstance(entry, Own) and name in ranges:
+            out[name] = _pinned(entry, *ranges[name])
+        elif isinstance(entry, Fixed):
+            out[name] = QParams(entry.spec, np.array(entry.scale, np.float32), np.array(entry.zero_point, entry.spec.dtype))
+    return out | {name: out[owner] for name in plan.entries if (owner := plan.owner(name)) in out}
 
 
 def channel_axes(plan: QuantPlan) -> dict[str, int]:

@@ -11,8 +11,10 @@ Where a channel breaks the bound there are two ways, and every mixture of them:
 - moving the offending pairs to the nearest point of the bound, ``a + b = 128`` (only they are off):
   minimise ``(a' - a)^2 + (b' - b)^2`` with ``a' + b' = 128``, so ``a' = a - (a + b - 128) / 2`` and b' likewise.
 
-For every channel by itself, candidates from the finest scale to the one that needs no move are tried, and the one with the
-smallest squared error is taken; so a channel loses only as much as its own pairs require.
+Every channel by itself gets the scale with the smallest squared error, from the finest to the one that needs no move; so a
+channel loses only as much as its own pairs require. Where to look is told by the expected error, in which rounding costs
+``scale^2 / 12`` a weight (the variance of a uniform error) and a moved pair half the square of its way to the bound, so that
+only the pairs beyond the bound are walked over; around its minimum the codes are made and their error is counted.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from converter.spec.quant import Array, QParams, QuantSpec
 from converter.verify.kernel_order import k_order
 from converter.verify.kernels import pair_limit, worst_pair
 
-CANDIDATES = 16  # shares of the way to the coarsest scale that are tried, and as many again around the best of them
+LIKELY = 24  # shares of the way to the coarsest scale whose error is estimated
+CLOSE, REACH = 12, 1.5  # shares around the best of them that are tried, up to so many steps away
+BLOCK = 1 << 17  # pairs looked at in one step: what is computed of them stays in the cache
 BIAS_ROOM = 2.0**30  # codes of a bias stay below this, so that adding products cannot overflow 32 bits
 
 
@@ -96,41 +100,48 @@ def _kernel_positions(shape: tuple[int, ...], axis: int, op_type: str, group: in
 
 def _inside_bound(rows: Array, order: Array, scale: Array, codes: Array, spec: QuantSpec) -> tuple[Array, Array, int]:
     """Scales and codes inside the pair bound, and how many pairs were moved."""
-    bad = np.flatnonzero(worst_pair(codes[:, order]) > pair_limit())
+    bad = np.flatnonzero(worst_pair(codes.take(order, axis=1)) > pair_limit())
     if not len(bad):
         return scale, codes, 0
-    pairs = _pairs(rows[bad][:, order])
+    pairs = _pairs(rows.take(bad, axis=0).take(order, axis=1))  # twice take is faster than a table of both
     finest, reach = scale[bad], _plain_reach(pairs, scale[bad])
     chosen = _best_scale(pairs, finest, reach)
     kept, moved = _project(pairs / chosen[:, None], spec)
     scale, codes = scale.copy(), codes.copy()
     scale[bad] = chosen
-    codes[np.ix_(bad, order)] = np.moveaxis(kept, 0, -1).reshape(len(bad), -1)[:, : len(order)]
+    inner = np.empty((len(bad), len(order)), spec.dtype)
+    inner[:, order[0::2]], inner[:, order[1::2]] = kept[0], kept[1, :, : len(order) // 2]
+    codes[bad] = inner
     return scale, codes, int(moved)
 
 
 def _best_scale(pairs: Array, finest: Array, reach: Array) -> Array:
-    """The scale of every row with the smallest error among ``finest * reach^share``: shares from 0 to 1, then closer around the best."""
-    step = 1.0 / (CANDIDATES - 1)
-    share, error = _best_share(pairs, finest, reach, np.linspace(0.0, 1.0, CANDIDATES)[:, None] + np.zeros(len(finest)))
-    near = np.clip(share + step * np.linspace(-1.0, 1.0, CANDIDATES)[:, None], 0.0, 1.0)
-    closer, smaller = _best_share(pairs, finest, reach, near)
-    return np.asarray((finest * reach ** np.where(smaller < error, closer, share)).astype(np.float32))
+    """The scale of every row with the smallest error among ``finest * reach^share``: around the likely best share, and both ends."""
+    shares = np.linspace(0.0, 1.0, LIKELY)
+    likely = shares[_expected(pairs, finest, reach ** shares[:, None]).argmin(axis=0)]
+    around = np.linspace(-REACH, REACH, CLOSE) * shares[1]
+    tried = np.concatenate([np.zeros((1, len(likely))), np.clip(likely + around[:, None], 0.0, 1.0), np.ones((1, len(likely)))])
+    scales = (finest * reach**tried).astype(np.float32)
+    return np.asarray(np.take_along_axis(scales, _errors(pairs, scales).argmin(axis=0)[None], 0)[0])
 
 
-def _best_share(pairs: Array, finest: Array, reach: Array, shares: Array) -> tuple[Array, Array]:
-    """Of ``shares (candidates, rows)``, the best of every row and its error."""
-    best, error = shares[0], np.full(len(finest), np.inf)
-    for share in shares:
-        found = _error(pairs, (finest * reach**share).astype(np.float32))
-        best, error = np.where(found < error, share, best), np.minimum(found, error)
-    return best, error
+def _expected(pairs: Array, finest: Array, widened: Array) -> Array:
+    """The error to expect of every row at the scales ``widened * finest``, in units of ``finest^2``; of the shape of ``widened``."""
+    total = np.abs(pairs[0] + pairs[1]) / finest[:, None]  # of opposite signs it is small, as it must be
+    beyond = np.flatnonzero(total > pair_limit())
+    row, total = beyond // pairs.shape[2], total.reshape(-1)[beyond]
+    error = pairs[0].shape[1] / 6 * widened**2
+    for found, factor in zip(error, widened.astype(np.float32), strict=True):
+        over = np.maximum(total - factor[row] * pair_limit(), 0.0)
+        found += np.bincount(row, over * over / 2, len(finest))
+    return np.asarray(error)
 
 
 def _pairs(rows: Array) -> Array:
     """Rows in kernel order as the even and the odd members of their pairs, float32 ``(2, rows, pairs)``; an odd K ends in a 0."""
-    padded = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2)))
-    return np.ascontiguousarray(np.stack([padded[:, 0::2], padded[:, 1::2]]), np.float32)
+    pairs = np.zeros((2, len(rows), -(-rows.shape[1] // 2)), np.float32)
+    pairs[0], pairs[1, :, : rows.shape[1] // 2] = rows[:, 0::2], rows[:, 1::2]
+    return pairs
 
 
 def _plain_reach(pairs: Array, scale: Array) -> Array:
@@ -144,14 +155,26 @@ def _plain_reach(pairs: Array, scale: Array) -> Array:
     return reach
 
 
-def _error(pairs: Array, scale: Array) -> Array:
-    """Squared error of every row if it had this scale; float64 ``(rows,)``."""
-    real = pairs / scale[:, None]
-    codes = np.rint(real)
-    where = _outside(codes)
-    codes[0][where], codes[1][where] = _moved(real[0][where], real[1][where])
-    codes -= real
-    return np.asarray(np.einsum("prk,prk->r", codes, codes) * scale.astype(np.float64) ** 2)
+def _errors(pairs: Array, scales: Array) -> Array:
+    """Squared error of every row at every scale: ``scales (candidates, rows)``, float64 of the same shape."""
+    errors = np.empty(scales.shape)
+    rows = max(BLOCK // (len(scales) * pairs.shape[2]), 1)
+    for start in range(0, scales.shape[1], rows):
+        part = scales[:, start : start + rows]
+        real = pairs[:, None, start : start + rows] / part[:, :, None]
+        codes = np.rint(real)
+        _move(codes, real)
+        codes -= real
+        errors[:, start : start + rows] = np.einsum("pcrk,pcrk->cr", codes, codes) * part.astype(np.float64) ** 2
+    return errors
+
+
+def _move(codes: Array, real: Array) -> int:
+    """Move the pairs of ``codes (2, ...)`` that break the bound onto it, in place, and say how many they were."""
+    where = np.flatnonzero(_outside(codes))
+    even, odd, real_even, real_odd = (x.reshape(-1) for x in (*codes, *real))
+    even[where], odd[where] = _moved(real_even[where], real_odd[where])
+    return len(where)
 
 
 def _outside(codes: Array) -> Array:
@@ -169,6 +192,5 @@ def _moved(even: Array, odd: Array) -> tuple[Array, Array]:
 def _project(real: Array, spec: QuantSpec) -> tuple[Array, int]:
     """Codes of pairs in units of the scale, inside the bound, and how many pairs were moved."""
     codes = np.clip(np.rint(real), *spec.limits)
-    where = _outside(codes)
-    codes[0][where], codes[1][where] = _moved(real[0][where], real[1][where])
-    return codes.astype(spec.dtype), int(np.count_nonzero(where))
+    moved = _move(codes, real)
+    return codes.astype(spec.dtype), moved

@@ -67,9 +67,10 @@ def worst_pair(rows: Array) -> Array:
         >>> worst_pair(np.array([[127, -127, 64, 65], [-100, -30, 5, 0]], np.int8))
         array([129, 130], dtype=int32)
     """
-    pairs = _pairs(rows).astype(np.int32)
-    sums = np.maximum(np.maximum(pairs, 0).sum(-1), np.maximum(-pairs, 0).sum(-1))
-    return np.asarray(sums.max(-1, initial=0).astype(np.int32))
+    wide = np.int16 if rows.dtype.itemsize == 1 else np.int32
+    even, odd = (np.ascontiguousarray(part, wide) for part in np.moveaxis(_pairs(rows), -1, 0))
+    positive, negative = np.maximum(even, 0) + np.maximum(odd, 0), np.minimum(even, 0) + np.minimum(odd, 0)
+    return np.asarray(np.maximum(positive.max(-1, initial=0), -negative.min(-1, initial=0)).astype(np.int32))
 
 
 def pair_limit(top: int = 255) -> int:

@@ -26,11 +26,12 @@ class Session:
     Args:
         model: a graph in memory, or the path of an ONNX file.
         optimise: run the graph as it ships, fused; False runs every node by itself.
-        threads: threads inside an operator, waiting as onnxruntime has them wait by default (for timing); None leaves their number to
-            onnxruntime, and they give the processor back between operators.
+        threads: threads inside an operator, waiting as onnxruntime has them wait by default (for timing, unless
+            ``observing``); None leaves their number to onnxruntime, and they give the processor back between operators.
         entries: session configuration entries, for example those a manifest names.
         lean: spend no memory on packed copies of the weights (for graphs that are run once or twice).
-        observing: outputs are read off intermediate tensors; run what reads a tensor while it is still in the cache.
+        observing: outputs are read off intermediate tensors; run what reads a tensor while it is still in the cache, and leave the
+            processor to whoever else runs this session.
 
     Raises:
         ConversionError: onnxruntime cannot load a graph in memory.
@@ -74,9 +75,9 @@ def _options(optimise: bool, threads: int | None, entries: Mapping[str, str], ob
     options.log_severity_level = 4
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
-    if threads is None:  # several sessions take turns; idle threads of one that spin would slow the others
+    if threads is None or observing:  # several sessions take turns; idle threads of one that spin would slow the others
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    else:
+    if threads is not None:
         options.intra_op_num_threads = threads
     if observing:
         options.execution_order = ort.ExecutionOrder.PRIORITY_BASED

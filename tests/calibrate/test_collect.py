@@ -10,7 +10,8 @@ import onnx_ir as ir
 import pytest
 
 from converter.calibrate import Statistics
-from converter.calibrate.collect import LARGEST_BATCH, batch_size, collect, filled
+from converter.calibrate import collect as sweep
+from converter.calibrate.collect import LARGEST_BATCH, Pace, collect, filled, pace_of
 from converter.calibrate.probing import Probe
 from converter.data import Batch
 from converter.errors import InputError
@@ -153,14 +154,22 @@ def test_progress_hears_of_every_sample(model: ir.Model, feeds: dict[str, Array]
     assert sum(heard) == 70
 
 
+@pytest.fixture
+def cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "_cores", lambda: 4)
+
+
+@pytest.mark.usefixtures("cores")
 def test_batches_are_large_where_tensors_are_small_and_one_where_they_are_large() -> None:
     small = graph("(float[N,4] x) => (float[N,3] y)", "y = Gemm(x, w)", w=weights(4, 3))
-    assert batch_size(small, [Probe("x"), Probe("y")]) == LARGEST_BATCH
+    assert pace_of(small, [Probe("x"), Probe("y")]) == Pace(LARGEST_BATCH, workers=4, threads=1)
     large = graph("(float[N,64,2000,2000] x) => (float[N,64,2000,2000] y)", "y = Relu(x)")
-    assert batch_size(large, [Probe("x")]) == 1
+    assert pace_of(large, [Probe("x")]) == Pace(1, workers=1, threads=4)
+    between = graph("(float[N,3,2000,2000] x) => (float[N,3,2000,2000] y)", "y = Relu(x)")
+    assert pace_of(between, [Probe("x")]) == Pace(1, workers=2, threads=2)
 
 
 def test_a_model_of_a_fixed_batch_is_run_in_that_batch() -> None:
     fixed = graph("(float[2,4] x) => (float[2,3] y)", "y = Gemm(x, w)", w=weights(4, 3))
     got = collect(fixed, [Probe("x"), Probe("y")], Arrays({"x": weights(5, 4)}))
-    assert batch_size(fixed, []) == 2 and got["y"].samples == 5
+    assert pace_of(fixed, []).batch == 2 and got["y"].samples == 5

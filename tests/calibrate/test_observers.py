@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from converter.calibrate import OBSERVERS, Observer, Statistics
 from converter.calibrate.observers.entropy import entropy
 from converter.calibrate.observers.mse import CLIPPING
+from converter.calibrate.statistics import SAMPLED
 from converter.errors import UsageError
 from converter.spec.quant import ACTIVATION_U8, Array, QuantSpec, from_range
 from converter.spec.recipe import RANGES
@@ -28,7 +29,7 @@ ODD = {
 
 def seen(x: Array) -> Statistics:
     statistics = Statistics()
-    for part in np.array_split(np.asarray(x, np.float32).ravel(), max(1, x.size // 10000)):
+    for part in np.array_split(np.asarray(x, np.float32).ravel(), -(-x.size // SAMPLED)):
         statistics.update(part.reshape(1, -1))
     return statistics
 

@@ -8,8 +8,8 @@ import pytest
 
 from converter.calibrate import Statistics
 from converter.calibrate.collect import collect
-from converter.calibrate.probing import Probe, Reduced, Whole, probed
-from converter.calibrate.statistics import SAMPLED
+from converter.calibrate.probing import GRID, Probe, Reduced, Whole, probed
+from converter.calibrate.statistics import SAMPLED, sampled
 from converter.errors import InputError
 from converter.spec.quant import Array
 from converter.verify.session import Session
@@ -26,7 +26,7 @@ BODY = """
 """
 ARRAYS = {"w": weights(16, 3, 3, 3), "v": weights(16, 16, 3, 3), "u": weights(16, 16), "b": weights(16),
           "zero": np.float32(0), "six": np.float32(6)}
-OUTPUTS = "(float[N,3,40,36] x) => (float[N,16,40,36] c, float[N,16,40,36] r, float[N,16,40,36] s, float[N,16,5,5] e, float[N,40,36,16] m)"
+OUTPUTS = "(float[N,3,80,72] x) => (float[N,16,80,72] c, float[N,16,80,72] r, float[N,16,80,72] s, float[N,16,10,9] e, float[N,80,72,16] m)"
 ALL = [Probe("x", 1), Probe("c"), Probe("r", 1), Probe("s", 1), Probe("e"), Probe("m", -1)]
 
 
@@ -37,7 +37,7 @@ def model() -> ir.Model:
 
 @pytest.fixture(scope="module")
 def feeds() -> dict[str, Array]:
-    return {"x": np.random.default_rng(3).normal(0.3, 1.5, (11, 3, 40, 36)).astype(np.float32)}
+    return {"x": np.random.default_rng(3).normal(0.3, 1.5, (11, 3, 80, 72)).astype(np.float32)}
 
 
 def kinds(model: ir.Model, probes: list[Probe]) -> dict[str, type]:
@@ -70,8 +70,8 @@ def test_what_the_graph_reduces_is_what_the_whole_tensor_holds(model: ir.Model, 
     changed, (reader,) = probed(model, [Probe(name, 1)])
     got = reader.read(Session(changed).run(feeds), 11)
     grid = full[:, :, ::2, ::2]
-    assert grid[0].size <= SAMPLED < full[0].size
-    np.testing.assert_allclose(got.sample, grid.reshape(11, -1), rtol=1e-4, atol=1e-5)
+    assert SAMPLED < grid[0].size <= GRID < full[0].size
+    np.testing.assert_allclose(got.sample, sampled(grid), rtol=1e-4, atol=1e-5)
     assert got.means is not None
     np.testing.assert_allclose(got.means, full.mean(axis=(2, 3)), rtol=1e-4, atol=1e-5)
     assert (got.low, got.high) == pytest.approx((full.min(), full.max()), rel=1e-4)
@@ -101,9 +101,9 @@ def test_the_low_end_of_an_activation_is_its_floor_even_where_no_value_reached_i
 
 @pytest.mark.parametrize("floor", [-0.25, 0.5])
 def test_a_clip_with_another_floor_has_its_minimum_read(floor: float) -> None:
-    model = graph("(float[N,3,40,36] x) => (float[N,16,40,36] r)", "c = Conv<pads = [1,1,1,1]>(x, w, b)\n r = Clip(c, low, high)",
+    model = graph("(float[N,3,80,72] x) => (float[N,16,80,72] r)", "c = Conv<pads = [1,1,1,1]>(x, w, b)\n r = Clip(c, low, high)",
                   w=ARRAYS["w"], b=ARRAYS["b"], low=np.float32(floor), high=np.float32(3))
-    x = np.random.default_rng(0).normal(0, 2, (2, 3, 40, 36)).astype(np.float32)
+    x = np.random.default_rng(0).normal(0, 2, (2, 3, 80, 72)).astype(np.float32)
     assert collect(model, [Probe("r", 1)], Arrays({"x": x}))["r"].low == floor
 
 
@@ -121,7 +121,7 @@ def test_order_and_batches_of_large_maps_do_not_show(model: ir.Model, feeds: dic
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_large_map_that_is_not_finite_is_named(model: ir.Model, bad: float) -> None:
     """A maximum may pass over a NaN; the mean of its channel does not."""
-    x = np.zeros((3, 3, 40, 36), np.float32)
+    x = np.zeros((3, 3, 80, 72), np.float32)
     x[1, 0, 20, 20] = bad
     with pytest.raises(InputError, match=r"tensor c: values are NaN or infinite in \d+ of 48 channels of samples; the model or"):
         collect(model, [Probe("c", 1)], Arrays({"x": x}))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from converter.calibrate import Statistics, store
-from converter.calibrate.statistics import PATTERNS, SAMPLED
+from converter.calibrate.statistics import PATTERNS, SAMPLED, WAITING
 from converter.errors import InputError
 from converter.spec.quant import Array
 
@@ -176,11 +176,15 @@ def test_memory_does_not_grow_with_the_data(rng: np.random.Generator) -> None:
     statistics, most = Statistics(8), 0
     for _ in range(40):
         statistics.update(rng.normal(0, 1, (16, 8, 64)).astype(np.float32), 1)
-        most = max(most, sum(w.nbytes for w in vars(statistics)["_waiting"]))
-    assert 0 < most <= 4 * PATTERNS
+        most = max(most, waiting(statistics))
+    assert 0 < most <= 4 * WAITING
     assert statistics.counts.sum() == 40 * 16 * 8 * 64
     assert statistics.counts.shape == (PATTERNS,) and statistics.limbs.shape == (2, 8)
-    assert not vars(statistics)["_waiting"]
+    assert not waiting(statistics)
+
+
+def waiting(statistics: Statistics) -> int:
+    return sum(w.nbytes for kind in ("_patterns", "_means") for w in vars(statistics)[kind])
 
 
 def test_patterns_that_wait_are_merged_too(rng: np.random.Generator) -> None:

@@ -106,19 +106,37 @@ def projected_error(rows: Array) -> Array:
     return np.asarray(((codes * scale[:, None].astype(np.float64) - rows)**2).sum(axis=1))
 
 
-def test_looking_closer_around_the_best_beats_an_even_search_of_the_same_cost(rng: np.random.Generator) -> None:
-    w = np.abs(rng.normal(0, 1, (64, 6, 3, 3))).astype(np.float32) ** 0.3
+@pytest.mark.parametrize("power", [0.3, 1.0, 2.0])
+def test_looking_where_the_error_is_likely_small_beats_an_even_search_of_the_same_cost(power: float, rng: np.random.Generator) -> None:
+    w = np.abs(rng.normal(0, 1, (64, 6, 3, 3))).astype(np.float32) ** power
     pairs = w.reshape(64, -1, 2).transpose(2, 0, 1).copy()
     finest = (np.abs(w).reshape(64, -1).max(axis=1) / 127).astype(np.float32)
     reach = weights._plain_reach(pairs, finest)
-    assert reach.min() > 1.3
+    found = float(weights._errors(pairs, weights._best_scale(pairs, finest, reach)[None]).sum())
 
     def even(count: int) -> float:
-        return float(np.min([weights._error(pairs, (finest * reach**s).astype(np.float32)) for s in np.linspace(0, 1, count)], axis=0).sum())
+        scales = (finest * reach ** np.linspace(0, 1, count)[:, None]).astype(np.float32)
+        return float(weights._errors(pairs, scales).min(axis=0).sum())
 
-    found = float(weights._error(pairs, weights._best_scale(pairs, finest, reach)).sum())
-    assert found < even(2 * weights.CANDIDATES)
-    assert found < 1.08 * even(400)
+    assert found <= even(weights.CLOSE + 2)
+    assert found < 1.03 * even(400)
+
+
+def test_expected_error_is_near_the_error_that_comes_about(rng: np.random.Generator) -> None:
+    w = rng.uniform(-1, 1, (8, 20_000)).astype(np.float32)
+    pairs = w.reshape(8, -1, 2).transpose(2, 0, 1).copy()
+    finest = np.full(8, 1 / 127, np.float32)
+    widened = np.array([[1.0], [1.3], [1.9]]) * np.ones(8)
+    expected = weights._expected(pairs, finest, widened) * finest.astype(np.float64) ** 2
+    np.testing.assert_allclose(expected, weights._errors(pairs, (finest * widened).astype(np.float32)), rtol=0.05)
+
+
+def test_errors_do_not_depend_on_the_block(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = rng.normal(0, 60, (2, 7, 33)).astype(np.float32)
+    scales = rng.uniform(0.5, 2, (5, 7)).astype(np.float32)
+    whole = weights._errors(pairs, scales)
+    monkeypatch.setattr(weights, "BLOCK", 5 * 33 * 2)
+    np.testing.assert_allclose(weights._errors(pairs, scales), whole, rtol=1e-6)
 
 
 @given(layers())
