@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from converter.frontend.lower import layer_of
 from converter.frontend.trace import Trace
-from converter.graph import edit, ledger, query
+from converter.graph import ledger, names, query
 from converter.graph.query import LAYER_KEY
 from converter.spec.quant import Array
 
@@ -67,7 +67,7 @@ def _variables(model: ir.Model, traced: Trace, by_name: dict[str, ir.Value]) -> 
 
 
 def _become_initializer(model: ir.Model, value: ir.Value, array: Array, base: str) -> None:
-    value.name = edit.fresh_name(model, base)
+    value.name = names.fresh_name(model, base)
     value.shape, value.const_value = ir.Shape(array.shape), ir.tensor(array, name=value.name)
     value.type = ir.TensorType(value.const_value.dtype)
     model.graph.register_initializer(value)
@@ -76,10 +76,10 @@ def _become_initializer(model: ir.Model, value: ir.Value, array: Array, base: st
 def _name_ends(model: ir.Model, traced: Trace, free: dict[str, ir.Value]) -> None:
     for old, name in zip(traced.inputs, traced.input_names, strict=True):
         if old in free:
-            free[old].name = edit.fresh_name(model, name)
+            free[old].name = names.fresh_name(model, name)
             _free_batch(free[old])
     for value, name in zip(model.graph.outputs, traced.output_names, strict=True):
-        value.name = edit.fresh_name(model, name)
+        value.name = names.fresh_name(model, name)
         _free_batch(value)
 
 
@@ -101,10 +101,10 @@ def _name_nodes(model: ir.Model, traced: Trace) -> None:
         path = paths.get(id(node))
         if path:
             node.metadata_props[LAYER_KEY] = path
-        node.name = edit.fresh_name(model, f"{path or 'graph'}/{node.op_type}")
+        node.name = names.fresh_name(model, f"{path or 'graph'}/{node.op_type}")
         for index, out in enumerate(node.outputs):
             if id(out) not in ends:
-                out.name = edit.fresh_name(model, f"{node.name}:{index}")
+                out.name = names.fresh_name(model, f"{node.name}:{index}")
 
 
 def _layers(nodes: list[ir.Node], traced: Trace) -> dict[int, str]:

@@ -10,11 +10,12 @@ from typing import Any
 import onnx_ir as ir
 
 from converter.errors import ConversionError, UsageError
-from converter.frontend import operators, repair
+from converter.frontend import lift, marks, operators, repair
 from converter.frontend.trace import SCOPE, Trace
 from converter.graph import io
 
-OPSETS = range(13, 19)
+OPSETS = range(13, 24)
+NEWEST_OF_TF2ONNX = 18
 DEFAULT_OPSET = 18
 PLAIN = frozenset({
     "Add", "AddV2", "AvgPool", "BiasAdd", "Cast", "ConcatV2", "Const", "Conv2D", "DepthwiseConv2dNative", "ExpandDims", "Identity", "MatMul", "Max",
@@ -32,8 +33,10 @@ def lower(traced: Trace, opset: int) -> ir.Model:
     """
     if opset not in OPSETS:
         raise UsageError(f"opset {opset} is not supported for export; supported: {OPSETS.start} to {OPSETS.stop - 1}")
-    model = io.from_bytes(_convert(traced, opset))
+    model = io.from_bytes(_convert(traced, min(opset, NEWEST_OF_TF2ONNX)))
     repair.repair(model)
+    lift.lift(model, opset)
+    marks.expand(model, traced.marks)
     left = [node for node in model.graph.all_nodes() if not io.is_known(node.op_type, node.domain, opset)]
     if left:
         places = "; ".join(f"{layer_of(node.name or '', traced) or node.name}: {node.op_type}" for node in left[:10])

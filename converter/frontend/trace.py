@@ -6,6 +6,7 @@ So no weight passes through TensorFlow's protobufs, and the graph that comes out
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 from converter.errors import ConversionError
 from converter.frontend.keras_source import CallSpec, import_keras, output_names, variable_names
-from converter.frontend.overrides import convertible_layers
+from converter.frontend.marks import Mark, convertible_layers
 
 SCOPE = "keras_layer"
 _LOCK = threading.Lock()
@@ -33,6 +34,7 @@ class Trace:
         variable_names: the same, to the unique name of the variable (its path).
         constants: tensor name of every captured tensor that is no variable, to its value.
         paths: index in the name scope to the path of the Keras layer.
+        marks: what the opaque nodes stand for, by their number.
     """
 
     graph: Any
@@ -44,6 +46,7 @@ class Trace:
     variable_names: dict[str, str]
     constants: dict[str, Any]
     paths: tuple[str, ...]
+    marks: tuple[Mark, ...] = ()
 
 
 def trace(model: Any, spec: CallSpec) -> Trace:
@@ -71,12 +74,13 @@ def trace(model: Any, spec: CallSpec) -> Trace:
         changed[:] = [v.path for v, old in zip(variables, values, strict=True) if scope.get_current_value(v) is not old]
         return [tf.identity(t) for t in keras.tree.flatten(outputs)]
 
-    with _LOCK, _functions_inlined(tf), convertible_layers(keras, tf), _layer_scopes(keras, tf) as paths:
+    with _LOCK, _functions_inlined(tf), convertible_layers(keras, tf) as tracing, _layer_scopes(keras, tf) as paths:
         concrete = _concrete(tf, call, slots, specs, model)
     if changed:
         raise ConversionError(f"Keras model {model.name!r} changes {len(changed)} of its variables when it is called for inference, which a graph "
                               f"without state cannot: {', '.join(changed[:5])} (a stateful layer, or one that draws random numbers)")
-    return _collect(concrete, spec, variables, structure[0], model, tuple(paths))
+    traced = _collect(concrete, spec, variables, structure[0], model, tuple(paths))
+    return dataclasses.replace(traced, marks=tuple(tracing.marks))
 
 
 def _build(model: Any, spec: CallSpec) -> None:

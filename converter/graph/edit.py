@@ -5,7 +5,6 @@ All edits cost time in the number of uses they touch, never in the size of the g
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,61 +13,8 @@ import onnx_ir as ir
 
 from converter.errors import ConversionError
 from converter.graph import io, ledger, query
+from converter.graph.names import fresh_name, names_of
 from converter.spec.quant import Array
-
-NAMES = "names"
-
-
-def fresh_name(model: ir.Model, base: str) -> str:
-    """``base``, or ``base`` with a number behind it: a value name that the graph does not have yet."""
-    return _names_of(model.graph, model).free(base)
-
-
-def reserve(model: ir.Model, names: Iterable[str]) -> None:
-    """Let no new value or node have one of ``names``."""
-    _names_of(model.graph, model).take(names)
-
-
-class _Names:
-    """The names that a graph has, and the next number for every base, so that a name costs the same in any graph."""
-
-    def __init__(self, graph: ir.Graph, more: set[str]) -> None:
-        self.graph = weakref.ref(graph)
-        self._taken, self._counters = _all_names(graph) | more, dict[str, int]()
-
-    def take(self, names: Iterable[str]) -> None:
-        self._taken.update(names)
-
-    def free(self, base: str) -> str:
-        name = base
-        while name in self._taken:
-            self._counters[base] = self._counters.get(base, 0) + 1
-            name = f"{base}_{self._counters[base]}"
-        self._taken.add(name)
-        return name
-
-
-def _names_of(graph: ir.Graph, model: ir.Model | None = None) -> _Names:
-    found = graph.meta.get(NAMES)
-    if not isinstance(found, _Names) or found.graph() is not graph:  # a clone brings along those of the graph it was made of
-        found = graph.meta[NAMES] = _Names(graph, _recorded_names(model) if model is not None else set())
-    return found
-
-
-def _all_names(graph: ir.Graph) -> set[str]:
-    """Names of all values, those in subgraphs too: an inner name may not hide an outer one."""
-    names: set[str | None] = set()
-    for part in (graph, *graph.subgraphs()):
-        names.update(v.name for v in part.inputs)
-        names.update(part.initializers)
-        names.update(out.name for node in part for out in node.outputs)
-    return {name for name in names if name}
-
-
-def _recorded_names(model: ir.Model) -> set[str]:
-    """Names that the ledger computes with, though the graph may no longer have them: a new value must not take the place of an old one."""
-    book = model.meta.get(ledger.META)
-    return book.names() if isinstance(book, ledger.Ledger) else set()
 
 
 def add_initializer(model: ir.Model, base: str, array: Array) -> ir.Value:
@@ -137,7 +83,7 @@ def insert_before(
     model: ir.Model, at: ir.Node, op_type: str, inputs: Sequence[ir.Value | None], base: str, attributes: Mapping[str, Any] | None = None
 ) -> ir.Value:
     """A new node before ``at`` that keeps its Keras layer; returns its output, whose type is that of its first input."""
-    node = _node(model, op_type, inputs, base, attributes or {}, at)
+    node = new_node(model, op_type, inputs, base, attributes or {}, at)
     at.prepend(node)
     return node.outputs[0]
 
@@ -146,14 +92,14 @@ def insert_after(
     model: ir.Model, at: ir.Node, op_type: str, inputs: Sequence[ir.Value | None], base: str, attributes: Mapping[str, Any] | None = None
 ) -> ir.Value:
     """A new node behind ``at``; else like :func:`insert_before`."""
-    node = _node(model, op_type, inputs, base, attributes or {}, at)
+    node = new_node(model, op_type, inputs, base, attributes or {}, at)
     at.append(node)
     return node.outputs[0]
 
 
 def insert_first(model: ir.Model, op_type: str, inputs: Sequence[ir.Value], base: str, attributes: Mapping[str, Any]) -> ir.Value:
     """A new node at the very beginning of the graph (it reads graph inputs and initializers only)."""
-    node = _node(model, op_type, inputs, base, attributes, None)
+    node = new_node(model, op_type, inputs, base, attributes, None)
     first = next(iter(model.graph), None)
     if first is None:
         model.graph.append(node)
@@ -162,13 +108,16 @@ def insert_first(model: ir.Model, op_type: str, inputs: Sequence[ir.Value], base
     return node.outputs[0]
 
 
-def _node(
-    model: ir.Model, op_type: str, inputs: Sequence[ir.Value | None], base: str, attributes: Mapping[str, Any], like: ir.Node | None
+def new_node(
+    model: ir.Model, op_type: str, inputs: Sequence[ir.Value | None], base: str, attributes: Mapping[str, Any], like: ir.Node | None,
+    outputs: int = 1,
 ) -> ir.Node:
+    """A node that is in no graph yet; its outputs have the type of its first input, its Keras layer is that of ``like``."""
     name = fresh_name(model, base)
     source = next((value for value in inputs if value is not None), None)
-    out = ir.Value(name=name, type=source.type if source is not None else None)
-    node = ir.Node("", op_type, list(inputs), [_attribute(*pair) for pair in attributes.items()], outputs=[out], name=name)
+    names = [name, *(fresh_name(model, f"{base}:{index}") for index in range(1, outputs))]
+    made = [ir.Value(name=n, type=source.type if source is not None else None) for n in names]
+    node = ir.Node("", op_type, list(inputs), [_attribute(*pair) for pair in attributes.items()], outputs=made, name=name)
     if like is not None:
         node.metadata_props.update(like.metadata_props)
     return node
@@ -229,7 +178,7 @@ def _hand_over_output(old: ir.Value, new: ir.Value) -> None:
     assert graph is not None
     if old.producer() is None:
         raise ConversionError(f"{name!r} is an input and an output of the graph; no other value can be called so")
-    names = _names_of(graph)
+    names = names_of(graph)
     old.name = names.free(f"{name}/replaced")
     if new.is_graph_output() or new.producer() is None or new.graph is not graph:  # one tensor is not two outputs, nor an input an output
         node = ir.node("Identity", inputs=[new], outputs=[ir.Value(name=name, shape=old.shape, type=old.type)], name=names.free(f"{name}/Identity"))
@@ -245,6 +194,17 @@ def _hand_over_output(old: ir.Value, new: ir.Value) -> None:
 def bypass(node: ir.Node, value: ir.Value) -> None:
     """Replace the first output of ``node`` by ``value`` and remove the node."""
     replace(node.outputs[0], value)
+    remove(node)
+
+
+def replace_node(node: ir.Node, values: Sequence[ir.Value]) -> None:
+    """Replace every output of ``node``, in the main graph or in a subgraph, by the value in its place, and remove the node.
+
+    A value without a shape gets that of the output.
+    """
+    for old, new in zip(node.outputs, values, strict=True):
+        new.shape = new.shape if new.shape is not None else old.shape
+        replace(old, new)
     remove(node)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnx.checker
 import onnx.external_data_helper
+import onnx.helper
 import onnx.reference
 import onnx_ir as ir
 
@@ -20,6 +21,7 @@ from converter.spec.quant import Array
 
 PROTOBUF_LIMIT = 2**31 - 2**24  # a protobuf message holds 2 GiB; leave room for the graph itself
 EXTERNAL_THRESHOLD = 1024
+OLDEST_IR = 8  # what every runtime of the last years reads
 
 
 def load(path: str | Path) -> ir.Model:
@@ -198,6 +200,11 @@ def check(model: ir.Model) -> None:
         onnx.checker.check_model(proto, full_check=False)
     except onnx.checker.ValidationError as error:
         raise ConversionError(f"the graph is not valid ONNX: {_first_line(error)}") from error
+
+
+def ir_version_of(opset: int) -> int:
+    """The IR version of the ONNX release that brought this opset."""
+    return int(onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)], ignore_unknown=True))
 
 
 def is_known(op_type: str, domain: str, opset: int) -> bool:

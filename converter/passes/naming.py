@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from converter.graph import edit, ledger, query
+from converter.graph import edit, ledger, names, query
 from converter.passes.base import GraphPass
+
+BIASED = ("Conv", "ConvTranspose", "Gemm")  # operators whose third input is a bias
 
 
 class NameNodes(GraphPass):
@@ -18,10 +20,10 @@ class NameNodes(GraphPass):
     def rewrite(self, model: ir.Model) -> int:
         """One walk; a node keeps its name if it is the first to have it."""
         count, taken = 0, set[str]()
-        edit.reserve(model, (node.name for node in model.graph if node.name))
+        names.reserve(model, (node.name for node in model.graph if node.name))
         for node in model.graph:
             if not node.name or node.name in taken:
-                node.name = edit.fresh_name(model, node.name or query.label(node))
+                node.name = names.fresh_name(model, node.name or query.label(node))
                 count += 1
             taken.add(node.name)
         return count
@@ -46,7 +48,7 @@ def _wanted(model: ir.Model, node: ir.Node, index: int, value: ir.Value) -> str:
     sources = ledger.of(model).sources(query.name_of(value))
     if not sources:
         return f"{query.label(node)}/{_role(node, index)}"
-    if index != 2:
+    if index != 2 or node.op_type not in BIASED:
         return next((s for s in sources if s.rsplit("/", 1)[-1] in ("kernel", "depthwise_kernel", "pointwise_kernel", "embeddings")), sources[0])
     if sources == [value.name]:  # a graph that did not come from Keras, and nothing was folded into it: it keeps its name
         return sources[0]

@@ -48,8 +48,7 @@ def test_an_error_comes_in_the_turn_of_its_item_and_what_has_not_begun_is_droppe
 
     got: list[int] = []
     with pytest.raises(ValueError, match="two"):
-        for result in ahead(work, range(100), 2):
-            got.append(result)
+        got.extend(ahead(work, range(100), 2))
     assert got == [0, 1]
     assert len(begun) <= 6
 

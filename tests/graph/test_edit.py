@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from converter.errors import ConversionError
-from converter.graph import edit, io, ledger, query
+from converter.graph import edit, io, ledger, names, query
 from tests.passes.golden import graph, operators, outputs
 
 CHAIN = "(float[n,2] x) => (float[n,2] y) { a = Relu(x) b = Neg(a) y = Identity(b) }"
@@ -25,20 +25,20 @@ def test_fresh_names_are_free_everywhere() -> None:
     inner = model.graph[1].attributes["then_branch"].as_graph()
     inner.register_initializer(ir.Value(name="inside", const_value=ir.tensor(np.zeros(2, np.float32), name="inside")))
     for taken in ("x", "c", "a", "y", "w", "k", "p", "q", "inside"):
-        assert edit.fresh_name(model, taken) == f"{taken}_1"
-    assert [edit.fresh_name(model, "new") for _ in range(3)] == ["new", "new_1", "new_2"]
-    assert edit.fresh_name(model, "new_1") == "new_1_1"
+        assert names.fresh_name(model, taken) == f"{taken}_1"
+    assert [names.fresh_name(model, "new") for _ in range(3)] == ["new", "new_1", "new_2"]
+    assert names.fresh_name(model, "new_1") == "new_1_1"
 
 
 def test_a_copy_counts_for_itself() -> None:
     model = graph(CHAIN)
-    edit.fresh_name(model, "z")
+    names.fresh_name(model, "z")
     first, second = model.clone(), model.clone()
-    assert edit.fresh_name(first, "z") == edit.fresh_name(second, "z") == "z"
+    assert names.fresh_name(first, "z") == names.fresh_name(second, "z") == "z"
     edit.add_initializer(first, "v", np.zeros(1, np.float32))
     again = first.clone()
-    assert edit.fresh_name(again, "v") == "v_1"
-    assert edit.fresh_name(model, "z") == "z_1"
+    assert names.fresh_name(again, "v") == "v_1"
+    assert names.fresh_name(model, "z") == "z_1"
 
 
 @pytest.mark.parametrize("array", [np.float32(1), np.zeros((2, 3), np.int8, order="F"), np.zeros((0,), np.float16), np.arange(6).reshape(2, 3).T])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from converter.graph import edit, ledger, query
+from converter.graph import ledger, names, query
 from converter.graph.query import LAYER_KEY
 from converter.passes.naming import NameInitializers, NameNodes
 from tests.passes.golden import graph, run
@@ -53,4 +53,4 @@ def test_a_new_node_gets_no_name_that_a_node_has() -> None:
     model = graph("(float[n,2] x) => (float[n,2] y) { a = Relu(x) y = Neg(a) }")
     model.graph[1].name = "mine/Transpose"
     NameNodes().rewrite(model)
-    assert edit.fresh_name(model, "mine/Transpose") == "mine/Transpose_1"
+    assert names.fresh_name(model, "mine/Transpose") == "mine/Transpose_1"
