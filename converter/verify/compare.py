@@ -106,6 +106,9 @@ def faults(name: str, seen: FidelityResult, policy: Policy = DEFAULT) -> list[Fa
         agreement = "" if seen.agreement is None else f", agreement {100 * seen.agreement:.1f} %"
         failures.append(Failure(name, f"does not follow the reference: SNR {seen.snr_db:.1f} dB{agreement}; "
                                 "wrong model, wrong preprocessing or broken quantization"))
+    if seen.lost_channel is not None and seen.lost_channel_db < policy.lost_channel_db:
+        failures.append(Failure(name, f"channel {seen.lost_channel} of the last axis does not follow the reference: SNR of its changes "
+                                f"{seen.lost_channel_db:.1f} dB; dead, or broken by quantization"))
     return failures
 
 

@@ -40,6 +40,8 @@ class FidelityResult:
         channel: index on the last axis with the largest error as a share of its own range; None where that says nothing.
         channel_relative: that share.
         channel_error: largest absolute error of that channel.
+        lost_channel: index on the last axis that follows the reference least, of those that change enough to be judged; None where none does.
+        lost_channel_db: of it, 10 log10(variance of the reference / power of the error).
     """
 
     samples: int
@@ -59,6 +61,8 @@ class FidelityResult:
     channel: int | None
     channel_relative: float
     channel_error: float
+    lost_channel: int | None = None
+    lost_channel_db: float = math.inf
 
 
 class Fidelity:
@@ -149,12 +153,14 @@ class Fidelity:
         floor = self._policy.rounding_floor(self._dtype, peak)
         scores = self._classes.result()
         channel, share, error = self._channels.worst(self._policy, floor)
+        lost, lost_db = self._channels.lost(self._policy, span)
         return FidelityResult(
             samples=self._samples, values=self._values, dtype=self._dtype, snr_db=self._snr(), max_abs=self._max_abs,
             relative=_share(self._max_abs, span), span=span, peak=peak, kl=scores.kl if scores else None,
             kl_se=scores.kl_se if scores else None, agreement=scores.agreement if scores else None,
             non_finite=self._non_finite, constant=self._reference.most > floor and not self._other.changes,
-            varies=self._reference.most > floor, channel=channel, channel_relative=share, channel_error=error)
+            varies=self._reference.most > floor, channel=channel, channel_relative=share, channel_error=error, lost_channel=lost,
+            lost_channel_db=lost_db)
 
     def _snr(self) -> float:
         if self._non_finite or not self._values or not math.isfinite(self._noise):
@@ -191,31 +197,46 @@ class _Drift:
 
 
 class _Channels:
-    """Range of the reference and largest error for every index of the last axis; given up where that axis has no fixed length."""
+    """Range and spread of the reference, and errors, for every index of the last axis; given up where that axis has no fixed length."""
 
     def __init__(self) -> None:
         self._ragged = False
         self._count = 0
         self._table: Array | None = None  # rows: lowest value, highest value, largest error
+        self._sums: Array | None = None  # rows: number of values, their sum, the sum of their squares, the sum of squared errors
 
     def update(self, value: Array, error: Array) -> None:
         value, error = (a.reshape(-1, a.shape[-1]) for a in (value, error))
-        self._join(np.stack([np.fmin.reduce(value, 0), np.fmax.reduce(value, 0), np.fmax.reduce(error, 0)]), len(value))
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = np.stack([np.isfinite(value).sum(0), np.nansum(value, 0), np.nansum(value**2, 0), np.nansum(error**2, 0)])
+        self._join(np.stack([np.fmin.reduce(value, 0), np.fmax.reduce(value, 0), np.fmax.reduce(error, 0)]), sums, len(value))
 
     def merge(self, other: _Channels) -> None:
         self._ragged = self._ragged or other._ragged
-        if other._table is not None:
-            self._join(other._table, other._count)
+        if other._table is not None and other._sums is not None:
+            self._join(other._table, other._sums, other._count)
 
-    def _join(self, table: Array, count: int) -> None:
-        if self._table is None:
-            self._table = table
+    def _join(self, table: Array, sums: Array, count: int) -> None:
+        if self._table is None or self._sums is None:
+            self._table, self._sums = table, sums
         elif self._table.shape != table.shape:
             self._ragged = True
             return
         else:
             self._table = np.stack([np.fmin(self._table[0], table[0]), np.fmax(self._table[1], table[1]), np.fmax(self._table[2], table[2])])
+            self._sums = self._sums + sums
         self._count += count
+
+    def lost(self, policy: Policy, span: float) -> tuple[int | None, float]:
+        """Index and SNR in dB of the channel whose changes the candidate follows least, of those with a spread that cannot be rounding."""
+        if self._ragged or self._sums is None or self._sums.shape[1] < 2 or self._count < policy.spread_values or not math.isfinite(span):
+            return None, math.inf
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            number, total, squares, noise = self._sums
+            variance = squares / number - (total / number) ** 2
+            share = np.where(variance > (policy.spread * span) ** 2, noise / number / variance, 0.0)
+        index = int(np.nanargmax(share)) if np.isfinite(share).any() else 0
+        return (index, -10 * math.log10(share[index])) if 0 < share[index] < math.inf else (None, math.inf)
 
     def worst(self, policy: Policy, floor: float) -> tuple[int | None, float, float]:
         """Index, share and error of the channel whose error beyond ``floor`` is the largest share of its own range."""

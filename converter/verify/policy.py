@@ -31,6 +31,10 @@ class Policy:
         gap_cap_db: above this SNR both graphs differ from the reference by float rounding only, so gaps there mean nothing.
         db_cap: stands for the infinite SNR of equal outputs, so that reports stay numbers.
         lost_snr_db: an output with less signal than this over its error does not follow the reference, whatever it is.
+        lost_channel_db: a channel (last axis) whose error has the power of its own changes is dead or wrong, however good the others are.
+        spread: a channel is judged so only if its standard deviation is at least this share of the output's range: five steps of an 8-bit
+            grid; a channel that hardly changes may well be constant on the grid.
+        spread_values: fewer values than this say nothing about a spread.
         alike_snr_db: integer graphs that differ by single steps of their grids are this far apart or more.
         weak_snr_db, weak_agreement: below both, an output of class scores does not follow the reference either.
         probability_floor: probabilities below it count as this in a divergence; integer outputs reach 0.
@@ -54,6 +58,9 @@ class Policy:
     gap_cap_db: float = 100.0
     db_cap: float = 200.0
     lost_snr_db: float = 3.0
+    lost_channel_db: float = 1.0
+    spread: float = 0.02
+    spread_values: int = 16
     alike_snr_db: float = 30.0
     weak_snr_db: float = 10.0
     weak_agreement: float = 0.5

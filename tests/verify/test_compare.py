@@ -181,6 +181,47 @@ def test_faults_of_an_integer_model_are_caught(wrong: str) -> None:
     assert faults("y", seen(LOGITS, WRONG[wrong](LOGITS)))
 
 
+MANY = (RNG.normal(0, 1, (64, 20)) * 3).astype(np.float32)
+DEAD: dict[str, Callable[[Array], Array]] = {
+    "zero": lambda c: np.zeros_like(c), "its mean": lambda c: np.full_like(c, c.mean()), "negated": np.negative, "another sample's": lambda c: np.roll(c, 1)}
+
+
+@pytest.mark.parametrize("wrong", DEAD)
+def test_one_dead_channel_of_many_is_a_fault_although_the_rest_is_right(wrong: str) -> None:
+    other = MANY + RNG.normal(0, 0.1, MANY.shape).astype(np.float32)
+    assert faults("y", seen(MANY, other)) == []
+    other[:, 7] = DEAD[wrong](MANY[:, 7])
+    numbers = seen(MANY, other)
+    assert numbers.snr_db > DEFAULT.lost_snr_db + 1
+    assert [f.text[:56] for f in faults("y", numbers)] == ["channel 7 of the last axis does not follow the reference"]
+
+
+def test_a_channel_that_hardly_changes_may_be_constant_on_the_grid() -> None:
+    reference = MANY.copy()
+    reference[:, 7] = 2 + MANY[:, 7] * 0.003
+    other = (np.round(reference / 0.08) * 0.08).astype(np.float32)
+    assert np.ptp(other[:, 7]) == 0
+    assert faults("y", seen(reference, other)) == []
+
+
+def test_few_values_say_nothing_about_a_channel() -> None:
+    other = MANY.copy()
+    other[:, 7] = 0
+    assert faults("y", seen(MANY[:15], other[:15])) == []
+    assert faults("y", seen(MANY[:16], other[:16]))
+
+
+def test_channels_are_judged_over_merged_parts() -> None:
+    other = MANY.copy()
+    other[:, 7] = 0
+    first, second = Fidelity(), Fidelity()
+    first.update(MANY[:10], other[:10])
+    second.update(MANY[10:], other[10:])
+    first.merge(second)
+    assert first.result().lost_channel == 7
+    assert first.result().lost_channel_db == pytest.approx(seen(MANY, other).lost_channel_db, abs=1e-9)
+
+
 def test_a_constant_model_is_a_fault_although_it_is_close() -> None:
     reference = (100 + RNG.uniform(-1, 1, (16, 1))).astype(np.float32)
     numbers = seen(reference, np.full_like(reference, 100))
