@@ -183,7 +183,8 @@ def test_faults_of_an_integer_model_are_caught(wrong: str) -> None:
 
 MANY = (RNG.normal(0, 1, (64, 20)) * 3).astype(np.float32)
 DEAD: dict[str, Callable[[Array], Array]] = {
-    "zero": lambda c: np.zeros_like(c), "its mean": lambda c: np.full_like(c, c.mean()), "negated": np.negative, "another sample's": lambda c: np.roll(c, 1)}
+    "zero": np.zeros_like, "its mean": lambda c: np.full_like(c, c.mean()), "negated": np.negative,
+    "another sample's": lambda c: np.roll(c, 1)}
 
 
 @pytest.mark.parametrize("wrong", DEAD)
