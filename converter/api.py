@@ -24,7 +24,7 @@ def export(
         model: a live ``keras.Model``, a ``.keras`` or ``.h5`` file, or ``"package.module:factory"``.
         path: file to write; it appears only after the ONNX checker, onnxruntime and numeric parity have passed.
         input_spec: nested structure of objects with ``shape`` and ``dtype``, for subclassed models that were never called.
-        opset: of the default ONNX domain, 13 to 18; 18 by default.
+        opset: of the default ONNX domain, 13 to 23; 18 by default.
         unsafe: load files that hold Python code (Lambda layers).
         force: replace an existing file.
         progress: hears about the stages.
@@ -191,6 +191,37 @@ def ship(
     except VerdictError as error:
         error.report = reports[-1] if reports else None
         raise
+
+
+def refit(
+    weights: Any, bundle: str | Path, out: str | Path, *, data: Any = None, force: bool = False, unsafe: bool = False, command: str = "",
+    progress: Listener = SILENT,
+) -> Bundle:
+    """Put new weights of the same Keras model into a shipped bundle; nothing is traced, exported or calibrated.
+
+    Every fold that the export made is replayed on the new weights; they are encoded on scales of their own, activation grids stay. A
+    ``.keras`` or ``.weights.h5`` file is read without loading Keras.
+
+    Args:
+        weights: live ``keras.Model``, ``.keras`` or ``.weights.h5`` file, or ``module:factory``, of the structure that was shipped; layer
+            names may differ.
+        bundle: folder of the shipped bundle; it stays as it is.
+        out: folder of the new bundle.
+        data: to judge on, with labels where the bundle has a metric; without it, the golden inputs of the bundle.
+        force, unsafe, progress: as for :func:`ship`.
+        command: noted in the report as the way to run this again.
+
+    Returns:
+        The new bundle, with its report.
+
+    Raises:
+        VerdictError: the integer model is wrong, or misses the limit that the bundle was shipped with. Nothing was written.
+        InputError: the bundle is damaged, or the weights are of another structure; what is missing and what is unknown is named.
+    """
+    from converter.ship import refitting
+
+    order = refitting.Order(weights, Path(bundle), Path(out), data, force=force, unsafe=unsafe, command=command)
+    return refitting.run(order, Stages(progress))
 
 
 def replay(bundle: str | Path) -> Report:

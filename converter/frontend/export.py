@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import onnx_ir as ir
 
-from converter.frontend import bind, keras_source, lower, parity, trace
+from converter.frontend import bind, keras_source, lower, parity, trace, variables
 from converter.frontend.reference import KerasRunner
 from converter.graph import io, query
 from converter.passes import base, pipelines
@@ -24,12 +25,14 @@ class Exported:
         runner: the Keras model it came from, ready to run; None for a graph that came from an ONNX file.
         report: what was done, and the parity that was measured.
         name: name of the Keras model.
+        places: place of every Keras variable in a weights file to its name (``frontend.variables``).
     """
 
     graph: ir.Model
     runner: KerasRunner | None
     report: Report
     name: str
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 def export_graph(source: Any, stages: Stages, *, input_spec: Any = None, opset: int | None = None, unsafe: bool = False) -> Exported:
@@ -62,7 +65,7 @@ def export_graph(source: Any, stages: Stages, *, input_spec: Any = None, opset: 
         report.warnings.append("no output depends on the input, for the inputs that were tried: being equal to Keras proves little "
                                "(untrained weights?)")
     report.done.append(f"equal to Keras: largest error {report.numbers['parity']['relative']:.1e} of the output range")
-    return Exported(graph, runner, report, str(model.name))
+    return Exported(graph, runner, report, str(model.name), variables.places(model))
 
 
 def _parameters(graph: ir.Model) -> int:

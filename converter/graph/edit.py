@@ -22,6 +22,11 @@ def add_initializer(model: ir.Model, base: str, array: Array) -> ir.Value:
     return _register(model, fresh_name(model, base), array)
 
 
+def set_numbers(value: ir.Value, array: Array) -> None:
+    """Give an initializer other numbers of the same shape and type."""
+    value.const_value = ir.Tensor(np.asarray(array, order="C"), name=value.name)
+
+
 def _register(model: ir.Model, name: str, array: Array) -> ir.Value:
     tensor = ir.Tensor(np.asarray(array, order="C"), name=name)  # ascontiguousarray would make a scalar a vector
     value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor)

@@ -257,8 +257,9 @@ def try_evaluate(op_type: str, inputs: Sequence[Array | None], attributes: Mappi
 def _outputs(op_type: str, inputs: Sequence[Array | None], attributes: Mapping[str, Any], opset: int) -> Sequence[Any]:
     names = tuple("" if x is None else f"i{k}" for k, x in enumerate(inputs))
     operator = _operator(op_type, names, tuple((name, type(x), _hashable(x)) for name, x in sorted(attributes.items())), opset)
+    ordered = [x if x is None else np.asarray(x, order="C") for x in inputs]  # sums follow the order in memory: the same numbers, the same sum
     with np.errstate(all="ignore"):  # a weight may be infinite; what comes of it is IEEE arithmetic, as in any runtime
-        return operator(*inputs)
+        return operator(*ordered)
 
 
 def _hashable(value: Any) -> Any:

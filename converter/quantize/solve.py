@@ -58,29 +58,41 @@ def solve(plan: QuantPlan, model: ir.Model, seen: Mapping[str, Statistics], targ
     Raises:
         ConversionError: statistics are missing.
     """
+    own = {name: entry for name, entry in plan.entries.items() if isinstance(entry, Own) and entry.observer}
+    with ThreadPoolExecutor(max_workers=2) as pool:  # numpy works outside the interpreter's lock
+        ranges = dict(zip(own, pool.map(lambda name: _range(own[name], _statistics(seen, name)), own), strict=True))
+    grids = grids_of(plan, {name: _pinned(own[name], *found) for name, found in ranges.items()})
+    return Solution(grids, encode_layers(plan, model, grids, _means(plan, seen) if correct_bias else {}, target), ranges)
+
+
+def encode_layers(
+    plan: QuantPlan, model: ir.Model, grids: Mapping[str, QParams], means: Mapping[str, Array], target: Target
+) -> dict[str, LayerCodes]:
+    """Integer weights and biases of every layer, by node name.
+
+    Args:
+        plan: of ``model``.
+        model: the float graph; its weights are encoded.
+        grids: of the activations, by value name.
+        means: channel means of values that layers read, float64 ``(channels,)``; a layer whose input is not there keeps its bias.
+        target: decides whether weights must respect the bound of saturating kernels.
+    """
     nodes = {node.name: node for node in model.graph}
     axes = channel_axes(plan)
-    with ThreadPoolExecutor(max_workers=2) as pool:  # numpy works outside the interpreter's lock; tensors and layers know nothing of each other
-        own = {name: entry for name, entry in plan.entries.items() if isinstance(entry, Own) and entry.observer}
-        ranges = dict(zip(own, pool.map(lambda name: _range(own[name], _statistics(seen, name)), own), strict=True))
-        activations = _activations(plan, ranges)
 
-        def codes(layer: Layer) -> LayerCodes:
-            means = _means(seen, layer, axes) if correct_bias else None
-            return _layer(nodes[layer.name], layer, activations[layer.source], target, means)
+    def codes(layer: Layer) -> LayerCodes:
+        known = means.get(layer.source) if _is_corrected(layer, axes) else None
+        return _layer(nodes[layer.name], layer, grids[layer.source], target, known)
 
-        layers = dict(zip((layer.name for layer in plan.layers), pool.map(codes, plan.layers), strict=True))
-    return Solution(activations, layers, ranges)
+    with ThreadPoolExecutor(max_workers=2) as pool:  # layers know nothing of each other
+        return dict(zip((layer.name for layer in plan.layers), pool.map(codes, plan.layers), strict=True))
 
 
-def _activations(plan: QuantPlan, ranges: Mapping[str, tuple[float, float]]) -> dict[str, QParams]:
-    """The grid of every entry, those that share another's among them."""
-    out: dict[str, QParams] = {}
-    for name, entry in plan.entries.items():
-        if isinstance(entry, Own) and name in ranges:
-            out[name] = _pinned(entry, *ranges[name])
-        elif isinstance(entry, Fixed):
-            out[name] = QParams(entry.spec, np.array(entry.scale, np.float32), np.array(entry.zero_point, entry.spec.dtype))
+def grids_of(plan: QuantPlan, own: Mapping[str, QParams]) -> dict[str, QParams]:
+    """The grid of every activation in ``plan``: those of ``own``, those that the engine fixes, and those that share another's."""
+    fixed = {name: QParams(entry.spec, np.array(entry.scale, np.float32), np.array(entry.zero_point, entry.spec.dtype))
+             for name, entry in plan.entries.items() if isinstance(entry, Fixed)}
+    out = {name: grid for name in plan.entries if (grid := own.get(name, fixed.get(name))) is not None}
     return out | {name: out[owner] for name in plan.entries if (owner := plan.owner(name)) in out}
 
 
@@ -96,14 +108,21 @@ def _channel_axis(layer: Layer) -> int:
     return 1 if layer.op_type == "Conv" else -1
 
 
-def _means(seen: Mapping[str, Statistics], layer: Layer, axes: Mapping[str, int]) -> Array | None:
-    """Channel means of the layer's input; None where its bias cannot be corrected: MatMul has none, or the means are along another axis."""
-    if layer.op_type == "MatMul" or axes[layer.source] != _channel_axis(layer):
-        return None
-    statistics = _statistics(seen, layer.source)
-    if not statistics.channels:
-        raise ConversionError(f"the statistics of tensor {layer.source} hold no channel means; they were gathered for another plan")
-    return statistics.means
+def _is_corrected(layer: Layer, axes: Mapping[str, int]) -> bool:
+    """Whether bias correction can be done: MatMul has no bias, and where two layers disagree the means are along another axis."""
+    return layer.op_type != "MatMul" and axes[layer.source] == _channel_axis(layer)
+
+
+def _means(plan: QuantPlan, seen: Mapping[str, Statistics]) -> dict[str, Array]:
+    """Channel means of the input of every layer whose bias is corrected."""
+    axes, out = channel_axes(plan), dict[str, Array]()
+    for layer in plan.layers:
+        if _is_corrected(layer, axes):
+            statistics = _statistics(seen, layer.source)
+            if not statistics.channels:
+                raise ConversionError(f"the statistics of tensor {layer.source} hold no channel means; they were gathered for another plan")
+            out[layer.source] = statistics.means
+    return out
 
 
 def _statistics(seen: Mapping[str, Statistics], name: str) -> Statistics:

@@ -119,7 +119,7 @@ def weights(quantized: Quantized) -> dict[str, Any]:
                              "why": "largest weight of the channel, inside the pair bound of saturating kernels"}
         if codes.bias is not None:
             out[layer.bias or f"{layer.path}/bias"] = {"layer": layer.path, "node": layer.name, "dtype": "int32", "axis": 0,
-                                                       "derived_from": [layer.source, layer.weight], "corrected": _short(codes.corrected)}
+                                                       "derived_from": [layer.source, layer.weight], "corrected": short(codes.corrected)}
     return out
 
 
@@ -128,7 +128,8 @@ def _grid(params: QParams) -> dict[str, Any]:
     return {"dtype": params.spec.dtype.name, "axis": params.axis, "scale": params.scale, "zero_point": int(zero) if zero.ndim == 0 else 0}
 
 
-def _short(values: Array) -> list[float]:
+def short(values: Array) -> list[float]:
+    """Nine digits are all that float32 holds."""
     return [float(f"{v:.9g}") for v in values]
 
 

@@ -38,6 +38,24 @@ def replay(path: str | Path) -> Report:
     return report
 
 
+def whole(path: str | Path) -> Bundle:
+    """The bundle at ``path``, once every file in it is known to be as shipped.
+
+    Raises:
+        InputError: not a bundle, or a damaged one.
+    """
+    found = read(path)
+    wrong = _files(found, Report("replay")) + ([] if found.manifest.intact else [f"{spec.MANIFEST} is not as it was shipped"])
+    if wrong:
+        raise InputError(f"{path} is damaged: {'; '.join(wrong)}")
+    return found
+
+
+def golden(found: Bundle) -> dict[str, Array]:
+    """The golden inputs and outputs of a bundle, by ``input/<name>``, ``keras/<name>``, ``float/<name>`` and ``integer/<name>``."""
+    return _golden(found.path / spec.GOLDEN)
+
+
 def _files(found: Bundle, report: Report) -> list[str]:
     wrong = []
     for name, told in found.manifest.files.items():
@@ -54,13 +72,13 @@ def _files(found: Bundle, report: Report) -> list[str]:
 
 
 def _outputs(found: Bundle, report: Report) -> list[str]:
-    golden = _golden(found.path / spec.GOLDEN)
-    feeds = {k.removeprefix("input/"): v for k, v in golden.items() if k.startswith("input/")}
+    known_good = golden(found)
+    feeds = {k.removeprefix("input/"): v for k, v in known_good.items() if k.startswith("input/")}
     entries = dict(found.manifest.target.get("session_options", {}))
     wrong: list[str] = []
     for kind, file in (("float", found.float_model), ("integer", found.model)):
         for name, value in Session(file, entries=entries).run(feeds).items():
-            wrong += _compare(kind, name, golden.get(f"{kind}/{name}"), value, report)
+            wrong += _compare(kind, name, known_good.get(f"{kind}/{name}"), value, report)
     return wrong
 
 

@@ -30,6 +30,7 @@ class Manifest:
         tensors: value name to grid: scale, zero point, axis, dtype, range, and why.
         weights: initializer of the float graph to the integer initializers made of it and their grid.
         folds: the ledger: how every initializer of ``float.onnx`` is computed from the Keras variables.
+        places: place of every variable in a Keras weights file (``layers/conv2d/vars/0``) to its name in ``folds``; empty where there are none.
         statistics: channel means of every layer's input, which bias correction used.
         verdict, reasons, gates, metrics: what was asked for and what was measured.
         versions, machine: where it was made.
@@ -48,6 +49,7 @@ class Manifest:
     tensors: Mapping[str, Any]
     weights: Mapping[str, Any]
     folds: Mapping[str, Any]
+    places: Mapping[str, str]
     statistics: Mapping[str, Any]
     verdict: str
     reasons: tuple[str, ...]

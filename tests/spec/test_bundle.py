@@ -19,6 +19,7 @@ MANIFEST = Manifest(
     name="m", files={"model.onnx": {"sha256": "ab", "bytes": 3}}, target={"name": "ort-cpu", "session_options": {}},
     inputs=({"name": "x", "shape": [None, 4], "dtype": "float32", "layout": "NC"},), outputs=(), preprocessing="none", recipe={"rules": []},
     tensors={"t": {"scale": np.float32(0.1), "zero_point": 3}}, weights={"w": {"scale": np.array([0.5, 0.25], np.float32)}}, folds={},
+    places={"layers/dense/vars/0": "dense/kernel"},
     statistics={"t": {"samples": 2, "means": np.array([0.1, 1e-300])}}, verdict="yes", reasons=("good", "small"), gates={"max_drop": None},
     metrics={"latency": float("inf")}, versions={"onnxruntime": "1.0"}, machine={"flags": ["avx2"]}, created="2024-01-01T00:00:00+00:00")
 

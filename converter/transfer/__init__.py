@@ -1,0 +1,1 @@
+"""Move weights and knowledge between graphs, exactly."""

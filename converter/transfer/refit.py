@@ -1,0 +1,104 @@
+"""Put new weights of the same Keras model into a float graph and its integer twin, without tracing, exporting or calibrating.
+
+The ledger of the shipped graph says how each of its initializers is computed from the Keras variables (every fold is a step); replayed on new
+variables it gives what a fresh export would give, bit for bit. Weights are encoded anew on scales of their own; grids of activations, and
+the channel means that bias correction uses, stay those of the calibration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from converter.errors import ConversionError, InputError, known
+from converter.graph import edit, io, ledger
+from converter.quantize.insert import insert
+from converter.quantize.plan import make_plan
+from converter.quantize.solve import Solution, encode_layers, grids_of
+from converter.spec import recipe as recipes
+from converter.spec.bundle import Manifest
+from converter.spec.plan import Own, QuantPlan
+from converter.spec.quant import Array, QParams
+from converter.spec.report import Report
+from converter.spec.target import Target
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """Both graphs with new weights.
+
+    Args:
+        float_graph, graph: the float graph and its integer twin.
+        plan, solution: of the integer graph; ``solution.ranges`` is empty, nothing was calibrated.
+        report: what changed.
+    """
+
+    float_graph: ir.Model
+    graph: ir.Model
+    plan: QuantPlan
+    solution: Solution
+    report: Report
+
+
+def refit(float_graph: ir.Model, manifest: Manifest, variables: Mapping[str, Array], target: Target) -> Refitted:
+    """Replay the folds of ``manifest`` on new variables, in place, and make the integer graph of it.
+
+    Args:
+        float_graph: of the bundle; its weights are replaced.
+        manifest: of the bundle.
+        variables: Keras variable name to its new value.
+        target: that the bundle was shipped for.
+
+    Raises:
+        InputError: a variable is missing, has another shape, or holds NaN or infinite values.
+        ConversionError: the plan of this version is not the one that was shipped.
+    """
+    report = Report("refit")
+    changed = _replay(float_graph, ledger.from_json(manifest.folds), variables)
+    plan, planned = make_plan(float_graph, target, recipes.from_json(dict(manifest.recipe), "the recipe of the bundle"))
+    grids = grids_of(plan, _shipped(plan, manifest))
+    means = {name: np.asarray(told["means"], np.float64) for name, told in manifest.statistics.items()} if manifest.recipe["bias_correction"] else {}
+    solution = Solution(grids, encode_layers(plan, float_graph, grids, means, target))
+    graph = insert(float_graph, plan, solution)
+    io.check(graph)
+    report.skipped += planned.skipped
+    report.numbers.update(tensors=len(float_graph.graph.initializers), changed=changed, layers=len(plan.layers))
+    report.done.append(f"{changed} of {len(float_graph.graph.initializers)} tensors have new values; {len(plan.layers)} layers encoded anew on "
+                       f"scales of their own, {len(_shipped(plan, manifest))} activation grids kept")
+    return Refitted(float_graph, graph, plan, solution, report)
+
+
+def _replay(graph: ir.Model, book: ledger.Ledger, variables: Mapping[str, Array]) -> int:
+    done: dict[str, Array] = {}
+    changed = 0
+    for name, value in graph.graph.initializers.items():
+        assert value.const_value is not None
+        old = value.const_value.numpy()
+        try:
+            new = book.replay(name, variables, done)
+        except ValueError as error:
+            raise InputError(f"tensor {name} {list(old.shape)} cannot be computed from these weights ({error}); "
+                             f"it comes from {known(book.sources(name))}") from error
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            raise InputError(f"tensor {name} would become {new.dtype} {list(new.shape)}, it is {old.dtype} {list(old.shape)}; "
+                             f"it comes from {known(book.sources(name))}")
+        if new.dtype.kind == "f" and not np.isfinite(new).all() and np.isfinite(old).all():
+            raise InputError(f"tensor {name} would hold NaN or infinite values; it comes from {known(book.sources(name))}")
+        if not np.array_equal(old, new):
+            edit.set_numbers(value, new)
+            changed += 1
+    return changed
+
+
+def _shipped(plan: QuantPlan, manifest: Manifest) -> dict[str, QParams]:
+    """The grids of activations that the bundle has."""
+    wanted = {name: entry for name, entry in plan.entries.items() if isinstance(entry, Own) and entry.observer}
+    lost = [name for name in wanted if "scale" not in manifest.tensors.get(name, {})]
+    if lost:
+        raise ConversionError(f"the bundle has no grid for {known(lost)}: it was shipped by a version that plans otherwise; ship it again")
+    told = {name: manifest.tensors[name] for name in wanted}
+    return {name: QParams(entry.spec, np.array(told[name]["scale"], np.float32), np.array(told[name]["zero_point"], entry.spec.dtype))
+            for name, entry in wanted.items()}
