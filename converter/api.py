@@ -24,7 +24,7 @@ def export(
         model: a live ``keras.Model``, a ``.keras`` or ``.h5`` file, or ``"package.module:factory"``.
         path: file to write; it appears only after the ONNX checker, onnxruntime and numeric parity have passed.
         input_spec: nested structure of objects with ``shape`` and ``dtype``, for subclassed models that were never called.
-        opset: of the default ONNX domain, 13 to 23; 18 by default.
+        opset: of the default ONNX domain, 13 to 23; 23 by default.
         unsafe: load files that hold Python code (Lambda layers).
         force: replace an existing file.
         progress: hears about the stages.

@@ -161,7 +161,7 @@ def _refused(error: VerdictError, folder: Path, as_json: bool, quiet: bool) -> i
 @verb("converter export model.keras -o float.onnx")
 @click.argument("model")
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="ONNX file to write.")
-@click.option("--opset", type=int, help="Opset of the default domain, 13 to 18.  [default: 18]")
+@click.option("--opset", type=int, help="Opset of the default domain, 13 to 23.  [default: 23]")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @_model_options
 @common

@@ -16,7 +16,8 @@ from converter.graph import io
 
 OPSETS = range(13, 24)
 NEWEST_OF_TF2ONNX = 18
-DEFAULT_OPSET = 18
+DEFAULT_OPSET = 23
+"""The newest: onnxruntime reads it, and no integer kernel is lost (see ``converter.targets.ort_cpu``)."""
 PLAIN = frozenset({
     "Add", "AddV2", "AvgPool", "BiasAdd", "Cast", "ConcatV2", "Const", "Conv2D", "DepthwiseConv2dNative", "ExpandDims", "Identity", "MatMul", "Max",
     "MaxPool", "Maximum", "Mean", "Minimum", "Mul", "Neg", "Pack", "Pad", "Placeholder", "Relu", "Relu6", "Reshape", "Rsqrt", "Shape", "Sigmoid",

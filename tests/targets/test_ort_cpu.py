@@ -132,7 +132,7 @@ def made() -> dict[str, Made]:
 def make(made: dict[str, Made], name: str) -> Made:
     if name not in made:
         case = CASES[name]
-        made[name] = quantized(graph(case.ends, case.body, **case.arrays))
+        made[name] = quantized(graph(case.ends, case.body, ORT_CPU.opset, **case.arrays))
     return made[name]
 
 
@@ -194,7 +194,7 @@ NOT_FUSED = {
 @pytest.mark.parametrize("name", NOT_FUSED)
 def test_what_does_not_fuse_stays_right_and_its_layers_on_integers(name: str) -> None:
     case, islands = NOT_FUSED[name]
-    result = quantized(graph(case.ends, case.body, **case.arrays))
+    result = quantized(graph(case.ends, case.body, ORT_CPU.opset, **case.arrays))
     counts = operators(optimised(result.integer))
     assert counts["QLinearConv"] == len(result.plan.layers)
     assert counts & islands == islands
