@@ -124,10 +124,16 @@ def _call(
 def _stack(keras: Any, layer: Any) -> list[Any]:
     """The cells of a layer that runs them as Keras does, one behind the other; none where it has a loop of its own."""
     kinds = (keras.layers.RNN, keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
-    if type(layer).inner_loop not in [kind.inner_loop for kind in kinds]:
+    if getattr(type(layer), "inner_loop", None) not in [kind.inner_loop for kind in kinds]:
         return []
     stacked = type(layer.cell) is keras.layers.StackedRNNCells
     return list(layer.cell.cells) if stacked and len(layer.cell.cells) > 1 else [] if stacked else [layer.cell]
+
+
+def single_cell(keras: Any, layer: Any) -> Any:
+    """The cell of a recurrent layer of Keras's; None for a stack, and for a layer that is run another way than Keras runs it."""
+    own, known = _stack(keras, layer), (keras.layers.RNN, keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
+    return own[0] if len(own) == 1 and type(layer) in known else None
 
 
 def _structured(layer: Any, states: Sequence[Any]) -> list[Any]:
@@ -176,7 +182,7 @@ def _operator(
         whole = [_side_by_side(build, every)] if how.concat else _directions(build, every, 1, count)
         return [build("Transpose", value, perm=[1, 0, 2]) for value in whole], finals
     every.name = ""  # an output that is left out
-    return [build("Concat", *parts[0], axis=1)] if how.concat else parts[0], finals
+    return [_joined(build, final[0])] if how.concat else parts[0], finals
 
 
 def _initial(build: Builder, states: Sequence[ir.Value]) -> ir.Value:
@@ -189,6 +195,11 @@ def _directions(build: Builder, value: ir.Value, axis: int, count: int) -> list[
     """What each direction gave, without the axis of directions."""
     parts = [value] if count == 1 else build.several("Split", value, np.array([1, 1]), count=2, axis=axis)
     return [build("Squeeze", part, np.array([axis])) for part in parts]
+
+
+def _joined(build: Builder, value: ir.Value) -> ir.Value:
+    """``(2, batch, units)`` to ``(batch, 2 * units)``."""
+    return build("Reshape", build("Transpose", value, perm=[1, 0, 2]), np.array([0, -1]))
 
 
 def _side_by_side(build: Builder, value: ir.Value) -> ir.Value:
