@@ -103,7 +103,7 @@ def _name_nodes(model: ir.Model, traced: Trace) -> None:
             node.metadata_props[LAYER_KEY] = path
         node.name = names.fresh_name(model, f"{path or 'graph'}/{node.op_type}")
         for index, out in enumerate(node.outputs):
-            if id(out) not in ends:
+            if out.name and id(out) not in ends:  # an output without a name is left out
                 out.name = names.fresh_name(model, f"{node.name}:{index}")
 
 
