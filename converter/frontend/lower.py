@@ -7,6 +7,7 @@ import re
 import warnings
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from converter.errors import ConversionError, UsageError
@@ -24,6 +25,9 @@ PLAIN = frozenset({
     "Softmax", "Split", "Square", "Squeeze", "StridedSlice", "Sub", "Sum", "Tanh", "Tile", "Transpose"})
 """TensorFlow operators that tf2onnx has no trouble with."""
 
+SHAPED = frozenset({"PyFuncStateless", "Reshape"})
+"""TensorFlow operators whose output has the same name and shape in ONNX, and whose shape ONNX shape inference may not see."""
+
 
 def lower(traced: Trace, opset: int) -> ir.Model:
     """The traced graph as ONNX; variables and captured tensors are still inputs, named as in the trace.
@@ -35,6 +39,7 @@ def lower(traced: Trace, opset: int) -> ir.Model:
     if opset not in OPSETS:
         raise UsageError(f"opset {opset} is not supported for export; supported: {OPSETS.start} to {OPSETS.stop - 1}")
     model = io.from_bytes(_convert(traced, min(opset, NEWEST_OF_TF2ONNX)))
+    _tell_shapes(model, traced)
     repair.repair(model)
     lift.lift(model, opset)
     marks.expand(model, traced.marks)
@@ -44,6 +49,18 @@ def lower(traced: Trace, opset: int) -> ir.Model:
         raise ConversionError(f"{len(left)} operators have no ONNX form (Keras layer: TensorFlow operator): {places}. "
                               "Replace these layers, or express them with operations that ONNX has")
     return model
+
+
+def _tell_shapes(model: ir.Model, traced: Trace) -> None:
+    """Write the shapes that TensorFlow knows and ONNX shape inference cannot tell: of marks, and behind a Reshape to a computed shape."""
+    values = {out.name: out for node in model.graph for out in node.outputs}
+    for op in traced.graph.get_operations():
+        for tensor in op.outputs if op.type in SHAPED else ():
+            value = values.get(tensor.name)
+            if value is not None and value.shape is None and tensor.shape.rank is not None:
+                value.shape = ir.Shape(tensor.shape.as_list())
+                if tensor.dtype.is_floating or tensor.dtype.is_integer:  # a shape without a type is not read
+                    value.type = value.type or ir.TensorType(ir.DataType.from_numpy(np.dtype(tensor.dtype.as_numpy_dtype)))
 
 
 def _convert(traced: Trace, opset: int) -> bytes:

@@ -11,11 +11,12 @@ head that is a convolution of one position. Exact: the unknown length is what is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
 
+from converter.frontend.lengths import Lengths
 from converter.graph import io, query
 from converter.spec.quant import Array
 
@@ -27,13 +28,14 @@ def repair(model: ir.Model) -> None:
             _known_cast(model, node)
     unknown = [out for node in model.graph.all_nodes() for out in node.outputs if out.shape is None]
     io.infer_shapes(model)
+    known = Lengths()
     for node in list(model.graph.all_nodes()):
         if node.op_type == "Transpose":
             _unit_axes(model, node)
         elif node.op_type == "ConvTranspose":
             _output_padding(node)
         elif node.op_type == "Reshape":
-            _known_shape(model, node)
+            _known_shape(model, node, known)
             _skip_transpose(node)
     for value in unknown:  # free lengths in these shapes carry names that tf2onnx counts; they are inferred again with ours
         value.shape = None
@@ -61,12 +63,12 @@ def _output_padding(node: ir.Node) -> None:
     node.attributes["output_padding"] = ir.AttrInt64s("output_padding", [max(-total, 0) for total in totals])
 
 
-def _known_shape(model: ir.Model, node: ir.Node) -> None:
+def _known_shape(model: ir.Model, node: ir.Node, known: Lengths) -> None:
     shape = query.input_at(node, 1)
     if shape is None or shape.const_value is not None or query.integer(node, "allowzero", 0):
         return
-    lengths = list(_lengths(shape))
-    if lengths.count(None) != 1 or any(n is not None and n <= 0 for n in lengths):
+    lengths = known.of(shape)
+    if lengths is None or lengths.count(None) > 1 or any(n is not None and n <= 0 for n in lengths):
         return
     node.replace_input_with(1, _constant(model, node, np.array([-1 if n is None else n for n in lengths], np.int64)))
 
@@ -107,20 +109,3 @@ def _constant(model: ir.Model, node: ir.Node, numbers: Array) -> ir.Value:
     value = ir.Value(name=name, type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape(numbers.shape), const_value=ir.tensor(numbers, name=name))
     model.graph.register_initializer(value)
     return value
-
-
-def _lengths(value: ir.Value) -> Iterator[int | None]:
-    """The entries of a vector of lengths, None where they depend on the input; two None where even their number is unknown."""
-    node = value.producer()
-    if value.const_value is not None:
-        yield from (int(n) for n in value.const_value.numpy().reshape(-1))
-    elif node is not None and node.op_type == "Cast" and node.inputs[0] is not None:
-        yield from _lengths(node.inputs[0])
-    elif node is not None and node.op_type == "Concat":
-        for part in query.inputs_of(node):
-            yield from _lengths(part)
-    elif node is not None and node.op_type == "Unsqueeze" and node.inputs[0] is not None:
-        known = node.inputs[0].const_value
-        yield None if known is None else int(known.numpy().reshape(-1)[0])
-    else:
-        yield from (None, None)

@@ -13,6 +13,7 @@ from converter.passes.layout import SinkTransposes
 from converter.passes.naming import NameInitializers, NameNodes
 from converter.passes.pads import FoldPad
 from converter.passes.pooling import ReduceMeanToPool
+from converter.passes.rows import MatMulOfRows
 
 
 def clean() -> list[GraphPass]:
@@ -23,6 +24,7 @@ def clean() -> list[GraphPass]:
         RemoveNoOps(),             # an Identity between two nodes hides that they are neighbours
         FoldConstants(),           # weights arrive reshaped, BatchNorm as arithmetic on vectors
         DropUnused(),              # what only fed folded nodes is gone before anything counts readers
+        MatMulOfRows(),            # a Dense layer on a picture, without the shapes between it and its neighbours
         SinkTransposes(),          # needs constants folded; everything below expects channels first
         RemoveNoOps(),             # transposes that became the identity
         SortAndShape(missing_only=True),  # shapes of what was moved
