@@ -1,4 +1,4 @@
-"""Layers that arrive in the graph as one node each, to be replaced by the operator that ONNX has for them.
+"""Layers and functions that arrive in the graph as one node each, to be replaced by the operator that ONNX has for them.
 
 While a model is traced, such a layer does not run its own code: it leaves one opaque node, a mark, that reads its tensors and
 weights and has the shapes of its outputs. For TensorFlow it is a Python function that is never run, for tf2onnx an operator that it does
@@ -17,7 +17,7 @@ from typing import Any
 import onnx_ir as ir
 
 from converter.errors import ConversionError
-from converter.frontend.forms import FORMS
+from converter.frontend.forms import FORMS, FUNCTIONS
 from converter.graph import edit
 from converter.graph.build import Builder
 
@@ -71,22 +71,41 @@ def _never_run(*_: Any) -> Any:
 
 @contextlib.contextmanager
 def convertible_layers(keras: Any, tf: Any) -> Iterator[Tracing]:
-    """While it is open, layers that have a form are traced by it."""
+    """While it is open, layers that have a form are traced by it, and so are functions of Keras's backend."""
     tracing = Tracing(keras, tf)
-    originals = {name: getattr(keras.layers, name).call for name, _ in FORMS}
-    for name, form in FORMS:
-        getattr(keras.layers, name).call = _traced(tracing, form.call, originals[name])
-    try:
+    with contextlib.ExitStack() as stack:
+        for name, form in FORMS:
+            layer = getattr(keras.layers, name)
+            stack.enter_context(_replaced(layer, "call", _layer(tracing, form.call, layer.call)))
+        for name, form in FUNCTIONS:
+            path, _, function = name.rpartition(".")
+            module = getattr(keras.src.backend, path)
+            stack.enter_context(_replaced(module, function, _function(tracing, form.call, getattr(module, function))))
         yield tracing
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, thing: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, thing)
+    try:
+        yield
     finally:
-        for name, original in originals.items():
-            getattr(keras.layers, name).call = original
+        setattr(owner, name, before)
 
 
-def _traced(tracing: Tracing, call: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+def _layer(tracing: Tracing, call: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)  # Keras looks at the signature of call
     def replaced(self: Any, *args: Any, **kwargs: Any) -> Any:
         return call(tracing, self, functools.partial(original, self), *args, **kwargs)
+
+    return replaced
+
+
+def _function(tracing: Tracing, call: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def replaced(*args: Any, **kwargs: Any) -> Any:
+        return call(tracing, original, *args, **kwargs)
 
     return replaced
 
@@ -101,7 +120,7 @@ def expand(model: ir.Model, marks: Sequence[Mark]) -> None:
         found = re.search(rf"{MARK}(\d+)", node.name or "") if node.op_type == "PyFuncStateless" else None
         if found:
             mark = marks[int(found[1])]
-            lower = FORMS.get(mark.form).lower
+            lower = (FUNCTIONS if "." in mark.form else FORMS).get(mark.form).lower
             assert lower is not None, mark.form
             made = lower(Builder(model, node), list(node.inputs), mark.facts)
             if len(made) != len(node.outputs):

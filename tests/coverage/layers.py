@@ -48,11 +48,11 @@ def two(first: tuple[int | None, ...], second: tuple[int | None, ...], make: Cal
 
 
 def joined(make: Callable[[], Any], count: int = 3, shape: tuple[int | None, ...] = SEQUENCE) -> Case:
-    """A layer called with ``count`` tensors of its own arguments: query, value, key."""
+    """An attention layer called with ``count`` tensors, query, value, key: as a list, or as arguments of their own."""
 
     def build() -> Any:
-        inputs = [keras.Input(shape, name=f"x{i}") for i in range(count)]
-        return stir(keras.Model(inputs, make()(*inputs)))
+        inputs, layer = [keras.Input(shape, name=f"x{i}") for i in range(count)], make()
+        return stir(keras.Model(inputs, layer(inputs) if isinstance(layer, L.Attention) else layer(*inputs)))
 
     return Case(build)
 

@@ -1,4 +1,4 @@
-"""Put a layer inside a loop, as a layer of the user's would."""
+"""Put a layer inside a loop, or a function inside a layer, as code of the user's would."""
 
 from __future__ import annotations
 
@@ -29,3 +29,20 @@ class Once(keras.layers.Layer):
 def once(layer: Any) -> Any:
     """``layer`` inside a loop."""
     return Once(layer)
+
+
+class Calling(keras.layers.Layer):
+    """Runs a function in its call, so that the function sees tensors of the backend."""
+
+    def __init__(self, function: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.function = function
+
+    def call(self, *inputs: Any) -> Any:
+        """The function of the inputs."""
+        return self.function(*inputs)
+
+
+def calling(function: Any) -> Any:
+    """``function`` as a layer."""
+    return Calling(function)
