@@ -34,7 +34,7 @@ def _expand(site: Site) -> ir.Value:
         raise site.refusal("the height, width or number of channels of the image is free; give the model's input a fixed shape")
     height, width, channels = (int(n or 0) for n in shape[1:])
     (rows, columns), fill = (int(n) for n in size), build("Reshape", site.value(3), np.array([1, 1, 1]))
-    x, y, p = _coordinates(site, rows, columns)
+    x, y, nowhere = _coordinates(site, rows, columns)
     mode = site.text("fill_mode")
     x, y = _inside(build, x, width, mode), _inside(build, y, height, mode)
     pixels = build("Reshape", site.floats(), np.array([0, height * width, channels]))
@@ -42,15 +42,14 @@ def _expand(site: Site) -> ir.Value:
     made = read.nearest(y, x) if site.text("interpolation") == "NEAREST" else read.bilinear(y, x)
     transforms = site.known(1)
     if transforms is None or np.any(transforms[:, 6:]):
-        nowhere = build("Unsqueeze", build("Equal", p, _number(0), dtype=BOOL), np.array([-1]))
-        made = build("Where", nowhere, fill, made, dtype=FLOAT)
+        made = build("Where", build("Unsqueeze", nowhere, np.array([-1])), fill, made, dtype=FLOAT)
     made = build("Reshape", made, np.array([-1, rows, columns, channels]))
     dtype = ir.DataType.from_numpy(np.dtype(site.dtype()))
     return made if dtype == FLOAT else build("Cast", made, to=dtype, dtype=dtype)
 
 
 def _coordinates(site: Site, rows: int, columns: int) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """x, y and p of every output pixel: [transforms, rows * columns]."""
+    """x and y of every output pixel, and whether p is 0 there: [transforms, rows * columns]."""
     build, transforms = site.build, site.value(1)
     grid = np.mgrid[:rows, :columns].reshape(2, 1, -1).astype(np.float32)
     t = [build("Gather", transforms, np.array([i]), axis=1) for i in range(8)]
@@ -59,8 +58,10 @@ def _coordinates(site: Site, rows: int, columns: int) -> tuple[ir.Value, ir.Valu
         return build("Add", build("Mul", a, grid[1]), build("Mul", b, grid[0]))
 
     p = build("Add", plane(t[6], t[7]), _number(1))
-    x, y = (build("Div", build("Add", plane(a, b), c), p) for a, b, c in (t[0:3], t[3:6]))
-    return x, y, p
+    nowhere = build("Equal", p, _number(0), dtype=BOOL)
+    safe = build("Where", nowhere, _number(1), p, dtype=FLOAT)  # an index that is not a number would stop the runtime
+    x, y = (build("Div", build("Add", plane(a, b), c), safe) for a, b, c in (t[0:3], t[3:6]))
+    return x, y, nowhere
 
 
 def _inside(build: Builder, at: ir.Value, length: int, mode: str) -> ir.Value:
