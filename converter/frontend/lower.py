@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from converter.errors import ConversionError, UsageError
-from converter.frontend import lift, marks, operators, repair
+from converter.frontend import expand, lift, marks, operators, repair
 from converter.frontend.trace import SCOPE, Trace
 from converter.graph import io
 
@@ -42,6 +42,10 @@ def lower(traced: Trace, opset: int) -> ir.Model:
     _tell_shapes(model, traced)
     repair.repair(model)
     lift.lift(model, opset)
+    try:
+        expand.expand(model, traced.graph)
+    except ConversionError as error:
+        raise ConversionError(_with_layers(str(error), traced)) from error
     marks.expand(model, traced.marks)
     left = [node for node in model.graph.all_nodes() if not io.is_known(node.op_type, node.domain, opset)]
     if left:
@@ -73,7 +77,7 @@ def _convert(traced: Trace, opset: int) -> bytes:
         inputs = [*traced.inputs, *traced.variables, *traced.constants]
         try:
             lowered = tfonnx.process_tf_graph(traced.graph, opset=opset, input_names=inputs, output_names=list(traced.outputs),
-                                              custom_op_handlers=operators.handlers())
+                                              custom_op_handlers={**operators.handlers(), **expand.passed_on()})
             return bytes(lowered.make_model("converter").SerializeToString())
         except (ValueError, TypeError, KeyError, NotImplementedError, AssertionError, AttributeError, IndexError, RuntimeError) as error:
             raise ConversionError(f"tf2onnx cannot convert this model: {_with_layers(str(error), traced)[:600]}{_suspects(traced)}") from error

@@ -42,7 +42,7 @@ def _random(info: TensorInfo, batch: int, rng: np.random.Generator, spread: floa
 
 
 def vocabulary(model: Any) -> int:
-    """The smallest ``input_dim`` of the model's embeddings, so that random ids are valid; 2 where there is none."""
+    """The smallest vocabulary of the model's layers that take ids, so that random ids are valid; 2 where there is none."""
     return min(_vocabularies(model), default=2)
 
 
@@ -52,4 +52,14 @@ def takes_ids(model: Any) -> bool:
 
 
 def _vocabularies(model: Any) -> list[int]:
-    return [size for layer in model._flatten_layers() if isinstance(size := getattr(layer, "input_dim", None), int) and size > 0]
+    """Of embeddings and encodings, or, where there are none, of lookups, which also take ids that they do not know."""
+    layers = list(model._flatten_layers())
+    sizes = [getattr(layer, name, None) for layer in layers for name in ("input_dim", "num_tokens")]
+    known = [size for size in sizes if isinstance(size, int) and size > 0]
+    return known or [_beyond(layer) for layer in layers if type(layer).__name__ == "IntegerLookup" and not layer.invert]
+
+
+def _beyond(layer: Any) -> int:
+    """One more than the largest key, so that ids in and out of the vocabulary are drawn."""
+    keys = [int(key) for key in layer.get_vocabulary(include_special_tokens=False)]
+    return max([*keys, 0]) + (2 if layer.num_oov_indices else 1)

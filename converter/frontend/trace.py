@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import ConversionError
+from converter.frontend import untranslatable
 from converter.frontend.keras_source import CallSpec, import_keras, output_names, variable_names
 from converter.frontend.marks import Mark, convertible_layers
 
@@ -59,26 +60,25 @@ def trace(model: Any, spec: CallSpec) -> Trace:
     import tensorflow as tf
 
     _refuse_state(model)
+    untranslatable.refuse(model, keras)
     flat = keras.tree.flatten(spec.structure)
     specs = [tf.TensorSpec(t.shape, t.dtype, name=f"input{i}") for i, t in enumerate(flat)]
     _build(model, spec)
     variables = list(model.variables)
     slots = [tf.TensorSpec(v.shape, v.dtype, name=f"variable{i}") for i, v in enumerate(variables)]
     structure: list[Any] = []
-    changed: list[str] = []
+    changed: dict[int, str] = {}
 
     def call(values: list[Any], inputs: list[Any]) -> list[Any]:
         with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))) as scope:
             outputs = model(keras.tree.pack_sequence_as(spec.structure, inputs), training=False)
         structure[:] = [outputs]
-        changed[:] = [v.path for v, old in zip(variables, values, strict=True) if scope.get_current_value(v) is not old]
+        changed.update({i: v.path for i, (v, old) in enumerate(zip(variables, values, strict=True)) if scope.get_current_value(v) is not old})
         return [tf.identity(t) for t in keras.tree.flatten(outputs)]
 
     with _LOCK, _functions_inlined(tf), convertible_layers(keras, tf) as tracing, _layer_scopes(keras, tf) as paths:
         concrete = _concrete(tf, call, slots, specs, model)
-    if changed:
-        raise ConversionError(f"Keras model {model.name!r} changes {len(changed)} of its variables when it is called for inference, which a graph "
-                              f"without state cannot: {', '.join(changed[:5])} (a stateful layer, or one that draws random numbers)")
+    _refuse_changes(model, concrete, changed)
     traced = _collect(concrete, spec, variables, structure[0], model, tuple(paths))
     return dataclasses.replace(traced, marks=tuple(tracing.marks))
 
@@ -100,6 +100,27 @@ def _refuse_state(model: Any) -> None:
                               f"{', '.join(stateful[:5])} (stateful=True)")
 
 
+def _refuse_changes(model: Any, concrete: Any, changed: dict[int, str]) -> None:
+    """A variable that changes matters where an output reads it; many layers draw random numbers in inference that they do not use."""
+    read = _read_by(concrete.outputs) if changed else set()
+    matter = [path for index, path in changed.items() if concrete.inputs[index].name in read]
+    if matter:
+        raise ConversionError(f"Keras model {model.name!r} changes {len(matter)} of its variables when it is called for inference, which a graph "
+                              f"without state cannot: {', '.join(matter[:5])} (a stateful layer, or one that draws random numbers)")
+
+
+def _read_by(outputs: list[Any]) -> set[str]:
+    """Names of all tensors that the outputs are computed from."""
+    seen: set[str] = set()
+    left = list(outputs)
+    while left:
+        tensor = left.pop()
+        if tensor.name not in seen:
+            seen.add(tensor.name)
+            left += [*tensor.op.inputs, *(out for op in tensor.op.control_inputs for out in op.outputs)]
+    return seen
+
+
 def _concrete(tf: Any, call: Any, slots: list[Any], specs: list[Any], model: Any) -> Any:
     try:
         return tf.function(call, autograph=False).get_concrete_function(slots, specs)
@@ -114,7 +135,7 @@ def _collect(concrete: Any, spec: CallSpec, variables: list[Any], outputs: Any, 
     resources = [name for name, t in captured.items() if t.dtype.name == "resource"]
     if resources:
         raise ConversionError(f"Keras model {model.name!r} reads {len(resources)} variables that Keras does not track; make them with "
-                              "self.add_weight or keras.Variable in the layer")
+                              "self.add_weight or keras.Variable in the layer (if it draws random numbers: they have no ONNX form)")
     return Trace(concrete.graph, tuple(names[count:count + width]), spec.names, tuple(t.name for t in concrete.outputs),
                  tuple(output_names(model, outputs, spec.names)), dict(zip(names[:count], variables, strict=True)),
                  dict(zip(names[:count], variable_names(model), strict=True)), captured, paths)
