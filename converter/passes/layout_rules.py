@@ -112,17 +112,18 @@ def source_of(value: ir.Value | None, perm: Perm) -> ir.Value | None:
 
 def _constant(model: ir.Model, value: ir.Value | None, perm: Perm) -> ir.Value | None:
     """A constant as it must be in front of the transpose: ``T_p^-1`` of it, one axis added on the left where it has fewer."""
-    array = query.constant(value)
-    if array is None or value is None or array.ndim > len(perm):
+    sizes = query.sizes_of(value)
+    if sizes is None or value is None or len(sizes) > len(perm):
         return None
-    if array.size == 1 and array.ndim == 0:
+    if not sizes:
         return value
-    back = [perm.index(i) for i in range(len(perm))]
-    if array.ndim < len(perm):
-        shape = np.array([1] * (len(perm) - array.ndim) + list(array.shape))
-        aligned = edit.compute(model, "Reshape", [value, shape], query.name_of(value))
-        return edit.derive(model, "Transpose", [aligned], query.name_of(value), perm=tuple(back))
-    return edit.derive(model, "Transpose", [value], query.name_of(value), perm=tuple(back))
+    back, base = tuple(perm.index(i) for i in range(len(perm))), query.name_of(value)
+    aligned = (1,) * (len(perm) - len(sizes)) + sizes
+    if sum(n != 1 for n in aligned) < 2:  # a vector: no number passes another
+        return edit.derive(model, "Reshape", [value, np.array([aligned[i] for i in back])], base)
+    if len(sizes) < len(perm):
+        return edit.derive(model, "Transpose", [edit.compute(model, "Reshape", [value, np.array(aligned)], base)], base, perm=back)
+    return edit.derive(model, "Transpose", [value], base, perm=back)
 
 
 def _thin(model: ir.Model, node: ir.Node, value: ir.Value | None, perm: Perm) -> ir.Value | None:
