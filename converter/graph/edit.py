@@ -151,7 +151,8 @@ def set_inputs(node: ir.Node, inputs: Iterable[ir.Value | None]) -> None:
     values = list(inputs)
     node.resize_inputs(len(values))
     for index, value in enumerate(values):
-        node.replace_input_with(index, value)
+        if node.inputs[index] is not value:
+            node.replace_input_with(index, value)
 
 
 def change_operator(node: ir.Node, op_type: str, inputs: Sequence[ir.Value | None], **attributes: Any) -> None:

@@ -17,6 +17,7 @@ import onnx.reference
 import onnx_ir as ir
 
 from converter.errors import ConversionError, InputError, UnsafeError
+from converter.graph import direct
 from converter.spec.quant import Array
 
 PROTOBUF_LIMIT = 2**31 - 2**24  # a protobuf message holds 2 GiB; leave room for the graph itself
@@ -255,6 +256,10 @@ def try_evaluate(op_type: str, inputs: Sequence[Array | None], attributes: Mappi
 
 
 def _outputs(op_type: str, inputs: Sequence[Array | None], attributes: Mapping[str, Any], opset: int) -> Sequence[Any]:
+    with np.errstate(all="ignore"):
+        quick = direct.evaluate(op_type, inputs, attributes)
+    if quick is not None:
+        return [quick]
     names = tuple("" if x is None else f"i{k}" for k, x in enumerate(inputs))
     operator = _operator(op_type, names, tuple((name, type(x), _hashable(x)) for name, x in sorted(attributes.items())), opset)
     ordered = [x if x is None else np.asarray(x, order="C") for x in inputs]  # sums follow the order in memory: the same numbers, the same sum

@@ -1,11 +1,12 @@
-"""Remove what computes nothing: Identity, inference Dropout, a Cast to the same type, a Transpose that moves no axis, a Clip without bounds.
+"""Remove what computes nothing: Identity, inference Dropout, a Cast to the same type, a Transpose that moves no axis, a Clip without bounds,
+a product with one, a sum with zero (silu arrives as ``x Sigmoid(1 x)``).
 
 And the housekeeping between the folds: what is unused, what is there twice, the order of the nodes, the shapes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -21,9 +22,8 @@ class RemoveNoOps(GraphPass):
         """Walk once; a no-op between a graph input and a graph output stays, since ONNX needs a node there."""
         count = 0
         for node in model.graph:
-            if _does_nothing(node):
-                source = node.inputs[0]
-                assert source is not None
+            source = node.inputs[0] if _does_nothing(node) else _neutral(model, node)
+            if source is not None:
                 if node.outputs[0].is_graph_output() and (source.producer() is None or source.is_graph_output()):
                     continue
                 edit.bypass(node, source)
@@ -48,6 +48,22 @@ def _does_nothing(node: ir.Node) -> bool:
         perm = query.ints(node, "perm")
         return bool(perm) and perm == tuple(range(len(perm)))
     return False
+
+
+NEUTRAL: Mapping[str, float] = {"Mul": 1.0, "Div": 1.0, "Add": 0.0, "Sub": 0.0}
+
+
+def _neutral(model: ir.Model, node: ir.Node) -> ir.Value | None:
+    """What ``node`` combines with one or zero to no effect; weights that happen to be one or zero may change, and do not count."""
+    if node.op_type not in NEUTRAL or not query.is_standard(node) or len(node.inputs) != 2:
+        return None
+    for side in (1, 0) if node.op_type in ("Mul", "Add") else (1,):
+        number, kept, shape = node.inputs[side], node.inputs[1 - side], query.sizes_of(node.inputs[side])
+        if number is None or kept is None or shape is None or len(shape) > (query.rank_of(kept) or 0) or set(shape) - {1}:
+            continue
+        if query.scalar(number) == NEUTRAL[node.op_type] and not ledger.of(model).sources(query.name_of(number)):
+            return kept
+    return None
 
 
 class DropUnused(GraphPass):

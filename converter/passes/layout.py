@@ -7,6 +7,7 @@ Write ``T_p(x)`` for ``y[i] = x[p[i]]`` on axes. The algebra, for a node f behin
     Concat on axis a        Concat_a(T_p(x)..)  = T_p(Concat_p[a](x..))
     reduction over axes A   R_A(T_p(x))         = T_p'(R_p[A](x)), p' = p without A
     T_q(T_p(x))             = T_(p o q)(x)
+    products, LayerNormalization over the last axis         see layout_last_axis; only where the transpose is wanted gone (layout_wanted)
 
 so every Transpose moves down past its readers until it meets its inverse, or an operator that needs its order. One walk
 in topological order does it. Where a graph input reaches only transposes of one perm, the pair ``T_p^-1 T_p`` is put
@@ -20,7 +21,7 @@ from collections.abc import Callable, Mapping
 import onnx_ir as ir
 
 from converter.graph import edit, ops, query
-from converter.passes import layout_rules
+from converter.passes import layout_last_axis, layout_rules, layout_wanted
 from converter.passes.base import GraphPass, Promise
 
 Perm = tuple[int, ...]
@@ -33,11 +34,12 @@ class SinkTransposes(GraphPass):
 
     def rewrite(self, model: ir.Model) -> int:
         """One walk; new transposes are put behind the node they were moved past, so they are met again later."""
+        wanted = layout_wanted.wanted(model)
         seeds = [seed for value in query.true_inputs(model) if (seed := _seed(model, value)) is not None]
         count = len(seeds)
         for node in model.graph:
             if node not in seeds:  # it would cancel with the half in front of it, which is to stay
-                count += _sink(model, node)
+                count += _sink(model, node, wanted)
         for seed in seeds:
             if seed.outputs[0].uses():  # something could not be passed after all
                 _compose(seed)
@@ -59,7 +61,7 @@ def transposed(value: ir.Value | None) -> tuple[ir.Value, Perm] | None:
     return (node.inputs[0], perm) if perm else None
 
 
-def _sink(model: ir.Model, node: ir.Node) -> bool:
+def _sink(model: ir.Model, node: ir.Node, wanted: Mapping[int, Perm]) -> bool:
     """Move ``node`` in front of the transposes that feed it, if its rule says how."""
     if not query.is_standard(node):
         return False
@@ -68,7 +70,7 @@ def _sink(model: ir.Model, node: ir.Node) -> bool:
     rule = RULES.get(node.op_type)
     sources = [transposed(value) for value in node.inputs]
     perm = next((found[1] for found in sources if found), None)
-    if rule is None or perm is None:
+    if rule is None or perm is None or (node.op_type in COSTLY and wanted[id(node.outputs[0])] not in (layout_wanted.ANY, inverse(perm))):
         return False
     result = rule(model, node, perm)
     if result is None:
@@ -165,6 +167,10 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), layout_rules.along_axis),
     "Concat": layout_rules.concat,
     "Pad": layout_rules.pad,
+    "Slice": layout_rules.cut,
+    "MatMul": layout_last_axis.product,
+    "LayerNormalization": layout_last_axis.normalization,
     "Squeeze": layout_rules.squeeze,
     "Unsqueeze": layout_rules.unsqueeze,
 }
+COSTLY = frozenset({"MatMul", "LayerNormalization"})

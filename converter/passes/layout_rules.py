@@ -19,7 +19,7 @@ Moved = tuple[list[ir.Value | None], dict[str, Any], Perm]
 
 def unary(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     """Elementwise on the first input; the others are scalars."""
-    source = _source(node.inputs[0], perm)
+    source = source_of(node.inputs[0], perm)
     return None if source is None else ([source, *node.inputs[1:]], {}, perm)
 
 
@@ -27,7 +27,7 @@ def binary(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     """Elementwise on several inputs: all come out of the same transpose, or are constants, or have one element."""
     inputs: list[ir.Value | None] = []
     for value in node.inputs:
-        moved = _source(value, perm) or _constant(model, value, perm) or _thin(model, node, value, perm)
+        moved = source_of(value, perm) or _constant(model, value, perm) or _thin(model, node, value, perm)
         if moved is None:
             return None
         inputs.append(moved)
@@ -36,7 +36,7 @@ def binary(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
 
 def reduction(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     """A reduction over axes that are an attribute or a constant second input."""
-    source, axes = _source(node.inputs[0], perm), _axes(node)
+    source, axes = source_of(node.inputs[0], perm), _axes(node)
     if source is None or not axes:  # no axes means all of them, or none
         return None
     outer = sorted(a % len(perm) for a in axes)
@@ -48,21 +48,21 @@ def reduction(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
 
 def along_axis(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     """An operator with one axis that keeps the shape."""
-    source = _source(node.inputs[0], perm)
+    source = source_of(node.inputs[0], perm)
     axis = query.integer(node, "axis", -1) % len(perm)
     return None if source is None else ([source], {"axis": perm[axis]}, perm)
 
 
 def concat(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     """Concatenation; every input comes out of the same transpose or is a constant."""
-    inputs = [_source(value, perm) or _constant(model, value, perm) for value in node.inputs]
+    inputs = [source_of(value, perm) or _constant(model, value, perm) for value in node.inputs]
     axis = query.integer(node, "axis", 0) % len(perm)
     return None if any(v is None for v in inputs) else (list(inputs), {"axis": perm[axis]}, perm)
 
 
 def pad(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     """Pad with constant amounts for every axis."""
-    source, amounts = _source(node.inputs[0], perm), query.int_list(query.input_at(node, 1))
+    source, amounts = source_of(node.inputs[0], perm), query.int_list(query.input_at(node, 1))
     rank = len(perm)
     if source is None or amounts is None or len(amounts) != 2 * rank or query.input_at(node, 3) is not None:
         return None
@@ -73,9 +73,18 @@ def pad(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     return [source, value, *node.inputs[2:]], {}, perm
 
 
+def cut(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
+    """Slice with constant axes."""
+    source, axes = source_of(node.inputs[0], perm), query.int_list(query.input_at(node, 3))
+    if source is None or axes is None:
+        return None
+    inner = edit.constant(model, f"{query.label(node)}/axes", np.array([perm[a % len(perm)] for a in axes], np.int64))
+    return [source, *node.inputs[1:3], inner, *node.inputs[4:]], {}, perm
+
+
 def squeeze(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     """Squeeze of named axes."""
-    source, axes = _source(node.inputs[0], perm), _axes(node)
+    source, axes = source_of(node.inputs[0], perm), _axes(node)
     if source is None or not axes:
         return None
     outer = sorted(a % len(perm) for a in axes)
@@ -85,7 +94,7 @@ def squeeze(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
 
 def unsqueeze(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     """Unsqueeze of one axis: the new axis is put before the axis that follows it, so that it keeps its neighbour."""
-    source, axes = _source(node.inputs[0], perm), _axes(node)
+    source, axes = source_of(node.inputs[0], perm), _axes(node)
     if source is None or axes is None or len(axes) != 1:
         return None
     outer = axes[0] % (len(perm) + 1)
@@ -95,7 +104,7 @@ def unsqueeze(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     return inputs, attributes, (*shifted[:outer], inner, *shifted[outer:])
 
 
-def _source(value: ir.Value | None, perm: Perm) -> ir.Value | None:
+def source_of(value: ir.Value | None, perm: Perm) -> ir.Value | None:
     """What ``value`` is the transpose of, if by ``perm``."""
     node = query.producer_of(value, "Transpose")
     return node.inputs[0] if node is not None and query.ints(node, "perm") == perm else None
@@ -103,17 +112,18 @@ def _source(value: ir.Value | None, perm: Perm) -> ir.Value | None:
 
 def _constant(model: ir.Model, value: ir.Value | None, perm: Perm) -> ir.Value | None:
     """A constant as it must be in front of the transpose: ``T_p^-1`` of it, one axis added on the left where it has fewer."""
-    array = query.constant(value)
-    if array is None or value is None or array.ndim > len(perm):
+    sizes = query.sizes_of(value)
+    if sizes is None or value is None or len(sizes) > len(perm):
         return None
-    if array.size == 1 and array.ndim == 0:
+    if not sizes:
         return value
-    back = [perm.index(i) for i in range(len(perm))]
-    if array.ndim < len(perm):
-        shape = np.array([1] * (len(perm) - array.ndim) + list(array.shape))
-        aligned = edit.compute(model, "Reshape", [value, shape], query.name_of(value))
-        return edit.derive(model, "Transpose", [aligned], query.name_of(value), perm=tuple(back))
-    return edit.derive(model, "Transpose", [value], query.name_of(value), perm=tuple(back))
+    back, base = tuple(perm.index(i) for i in range(len(perm))), query.name_of(value)
+    aligned = (1,) * (len(perm) - len(sizes)) + sizes
+    if sum(n != 1 for n in aligned) < 2:  # a vector: no number passes another
+        return edit.derive(model, "Reshape", [value, np.array([aligned[i] for i in back])], base)
+    if len(sizes) < len(perm):
+        return edit.derive(model, "Transpose", [edit.compute(model, "Reshape", [value, np.array(aligned)], base)], base, perm=back)
+    return edit.derive(model, "Transpose", [value], base, perm=back)
 
 
 def _thin(model: ir.Model, node: ir.Node, value: ir.Value | None, perm: Perm) -> ir.Value | None:

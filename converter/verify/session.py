@@ -29,7 +29,8 @@ class Session:
         threads: threads inside an operator, waiting as onnxruntime has them wait by default (for timing, unless
             ``observing``); None leaves their number to onnxruntime, and they give the processor back between operators.
         entries: session configuration entries, for example those a manifest names.
-        lean: spend no memory on packed copies of the weights (for graphs that are run once or twice).
+        lean: spend no memory on packed copies of the weights, nor on a reserve for activations that doubles as it grows (for graphs that are
+            run once or twice).
         observing: outputs are read off intermediate tensors; run what reads a tensor while it is still in the cache, and leave the
             processor to whoever else runs this session.
 
@@ -43,6 +44,7 @@ class Session:
         entries: Mapping[str, str] | None = None, lean: bool = False, observing: bool = False,
     ) -> None:
         options = _options(optimise, threads, {**(entries or {}), **({"session.disable_prepacking": "1"} if lean else {})}, observing)
+        options.enable_cpu_mem_arena = not lean
         self._session = _open(model, options)
         self.inputs = tuple(_info(i) for i in self._session.get_inputs())
         self.outputs = tuple(_info(o) for o in self._session.get_outputs())

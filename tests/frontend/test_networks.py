@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import pytest
+from keras.src.applications import convnext as convnext_parts
 
 from tests.frontend.building import chain, export, layers, operators, stir
 
@@ -53,6 +54,16 @@ def mobile() -> Any:
     return keras.applications.MobileNetV2(weights=None, input_shape=SIZE, alpha=0.35, classes=5)
 
 
+def convnext() -> Any:
+    """Two blocks and the step between their stages."""
+    start = keras.Input((12, 12, 3), name="x")
+    x = L.LayerNormalization(epsilon=1e-6)(L.Conv2D(6, 4, strides=4)(convnext_parts.PreStem("stem")(start)))
+    x = convnext_parts.ConvNeXtBlock(6, 0.1, 1e-6, "first")(x)
+    x = L.Conv2D(8, 2, strides=2)(L.LayerNormalization(epsilon=1e-6)(x))
+    x = convnext_parts.ConvNeXtBlock(8, 0.0, 1e-6, "second")(x)
+    return keras.Model(start, convnext_parts.Head(5, name="head")(x))
+
+
 NETWORKS: dict[str, tuple[Any, set[str]]] = {
     "residual": (residual, {"Transpose", "Conv", "Relu", "MaxPool", "Add", "GlobalAveragePool", "Flatten", "Gemm", "Softmax"}),
     "vgg": (vgg, {"Transpose", "Conv", "Relu", "MaxPool", "Reshape", "Flatten", "Gemm", "Softmax"}),
@@ -61,6 +72,8 @@ NETWORKS: dict[str, tuple[Any, set[str]]] = {
                             {"Transpose", "Conv", "Relu", "GlobalAveragePool", "Reshape", "Softmax"}),
     "squeeze-excite": (lambda: squeeze_excite(False), {"Transpose", "Conv", "Sigmoid", "Mul", "GlobalAveragePool", "Flatten", "Reshape", "Gemm"}),
     "squeeze-excite, axes kept": (lambda: squeeze_excite(True), {"Transpose", "Conv", "Sigmoid", "Mul", "GlobalAveragePool", "Flatten", "Reshape", "Gemm"}),
+    "ConvNeXt": (convnext, {"Transpose", "Conv", "ReduceMean", "Sub", "Mul", "Add", "Sqrt", "Div", "Erf", "Neg", "Gelu", "GlobalAveragePool", "Flatten",
+                            "LayerNormalization", "Gemm"}),
     "MobileNetV2": (mobile, {"Transpose", "Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Gemm", "Softmax"}),
 }
 

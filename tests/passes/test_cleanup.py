@@ -7,6 +7,7 @@ import pytest
 
 from converter.graph import ledger, query
 from converter.passes.cleanup import DropUnused, MergeEqual, RemoveNoOps, SortAndShape
+from converter.passes.constants import FoldConstants
 from tests.passes.golden import graph, operators, refuses, rewritten, run
 
 
@@ -30,6 +31,22 @@ def test_no_ops_go(nothing: str, end: str) -> None:
 ])
 def test_what_does_something_stays(text: str) -> None:
     refuses(RemoveNoOps(), text)
+
+
+@pytest.mark.parametrize("text", ["Mul(c, x)", "Mul(x, c)", "Div(x, c)", "Add(z, x)", "Sub(x, z)"])
+def test_a_product_with_one_and_a_sum_with_zero_go(text: str) -> None:
+    body = f"(float[n,4] x) => (float[n,4] y) {{ c = Constant<value_float=1.0>() z = Constant<value_floats=[0.0]>() m = {text} y = Neg(m) }}"
+    model = graph(body)
+    run(model, FoldConstants(), RemoveNoOps())
+    assert operators(model) == "Neg"
+
+
+@pytest.mark.parametrize("text", ["Div(c, x)", "Sub(z, x)", "Mul(x, z)", "Mul(x, w)", "Mul(x, c3)", "Pow(c, x)"])
+def test_what_is_no_one_or_may_be_another_one_day_stays(text: str) -> None:
+    constants = "c = Constant<value_float=1.0>() z = Constant<value_floats=[0.0]>() d = Constant<value_floats=[1.0]>() c3 = Unsqueeze(d, ax)"
+    model = graph(f"(float[n,4] x) => (float[p,q,r] y) {{ {constants} m = {text} n1 = Neg(m) y = Relu(n1) }}", w=1.0, ax=[0, 1])
+    run(model, FoldConstants(), RemoveNoOps())
+    assert len(model.graph) == 3
 
 
 def test_training_dropout_stays() -> None:

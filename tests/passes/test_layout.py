@@ -28,6 +28,8 @@ BETWEEN = {
     "pad": ("Pad(a, p)", "n,6,9,5", 18, {"p": [0, 1, 2, 0, 0, 0, 1, 1]}),
     "edge": ('Pad<mode="edge">(a, p)', "n,6,9,5", 18, {"p": [0, 1, 2, 0, 0, 0, 1, 1]}),
     "crop": ("Pad(a, p)", "n,4,6,3", 18, {"p": [0, -1, 0, 0, 0, 0, 0, -1]}),
+    "slice": ("Slice(a, p, q, ax)", "n,2,6,3", 18, {"p": [1, 0], "q": [3, 3], "ax": [1, -1]}),
+    "slice by steps": ("Slice(a, p, q, ax, st)", "n,3,6,4", 18, {"p": [0], "q": [9], "ax": [1], "st": [2]}),
     "softmax": ("Softmax(a)", "n,5,6,4", 18, {}),
     "softmax of rows": ("Softmax<axis=1>(a)", "n,5,6,4", 18, {}),
     "mean": ("ReduceMean<keepdims=1>(a, p)", "n,1,1,4", 18, {"p": [1, 2]}),
@@ -102,7 +104,7 @@ def test_several_transposed_operands_move_together() -> None:
 def test_one_that_is_turned_and_one_that_is_not_stay() -> None:
     ends = "(float[n,4,5,6] x, float[n,5,6,4] z) => (float[n,5,6,4] y)"
     refuses(SinkTransposes(), f"{ends} {{ a = {TO_LAST}(x) y = Add(a, z) }}")
-    refuses(SinkTransposes(), f"{ends} {{ a = {TO_LAST}(x) c = Concat<axis=3>(a, z) y = Slice(c, s, e, ax) }}", s=[0], e=[4], ax=[3])
+    refuses(SinkTransposes(), f"{ends} {{ a = {TO_LAST}(x) c = Concat<axis=3>(a, z) y = Slice(c, s, e) }}", s=[0, 0, 0, 0], e=[9, 9, 9, 4])
 
 
 def test_a_gate_turns_its_axes_at_no_cost() -> None:

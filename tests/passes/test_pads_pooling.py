@@ -56,6 +56,27 @@ def test_other_pads_stay(text: str, weights: dict) -> None:
     refuses(FoldPad(), f"(float[1,3,6,6] x) => (float[n,4,h,v] y) {{ {text} }}", **weights)
 
 
+@pytest.mark.parametrize(("text", "expected"), [
+    ("p = Pad(x, a) y = AveragePool<kernel_shape=[4,4], strides=[2,2]>(p)", "AveragePool"),
+    ("r = Relu(x) p = Pad(r, a) y = MaxPool<kernel_shape=[4,4], strides=[2,1]>(p)", "Relu MaxPool"),
+    ("r = Relu(x) s = Sigmoid(x) c = Concat<axis=1>(r, s) p = Pad(c, a) y = MaxPool<kernel_shape=[4,4]>(p)", "Relu Sigmoid Concat MaxPool"),
+])
+def test_a_pooling_takes_zeros(text: str, expected: str) -> None:
+    model = rewritten(FoldPad(), f"(float[n,3,6,6] x) => (float[n,k,h,v] y) {{ {text} }}", a=SOME)
+    assert operators(model) == expected and query.ints(model.graph[-1], "pads") == (1, 2, 3, 0)
+
+
+@pytest.mark.parametrize("text", [
+    "p = Pad(x, a) y = MaxPool<kernel_shape=[4,4]>(p)",  # x may be below zero
+    "r = Relu(x) p = Pad(r, a) y = MaxPool<kernel_shape=[3,3]>(p)",  # a window without a number
+    "r = Relu(x) p = Pad(r, a) y = MaxPool<kernel_shape=[4,4], dilations=[2,1]>(p)",
+    "p = Pad(x, a) y = AveragePool<kernel_shape=[4,4], pads=[1,1,1,1]>(p)",
+    "p = Pad(x, a) y = AveragePool<kernel_shape=[4,4], strides=[3,3], ceil_mode=1>(p)",
+])
+def test_a_pooling_that_would_see_something_else_leaves_them(text: str) -> None:
+    refuses(FoldPad(), f"(float[n,3,6,6] x) => (float[n,k,h,v] y) {{ {text} }}", a=SOME)
+
+
 def test_amounts_that_the_caller_may_override_stay() -> None:
     refuses(FoldPad(), "(float[1,3,6,6] x, int64[8] a) => (float[n,4,h,v] y) { p = Pad(x, a) y = Conv(p, w) }", a=SOME, w=(4, 3, 3, 3))
 
