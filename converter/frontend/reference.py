@@ -29,16 +29,21 @@ class KerasRunner:
         tensors = import_keras().tree.flatten(spec.structure)
         self.inputs = tuple(TensorInfo(n, tuple(t.shape), str(t.dtype)) for n, t in zip(spec.names, tensors, strict=True))
         self._signature = [tf.TensorSpec(t.shape, t.dtype) for t in tensors]
-        self._function: Any = None
+        self._functions: dict[tuple[tuple[int | None, ...], ...], Any] = {}
+        self._knows_lengths = any(isinstance(layer, import_keras().layers.TimeDistributed) for layer in model._flatten_layers())
         self._structure: Any = None
         self._with_logits: list[int] = []
 
-    def _traced(self) -> Any:
+    def _traced(self, given: list[Any]) -> Any:
+        """The function for inputs like ``given``: one for all, but where Keras is right only if it knows every length (TimeDistributed)."""
         import tensorflow as tf
 
-        if self._function is None:
-            self._function = tf.function(self._call, autograph=False, jit_compile=False).get_concrete_function(self._signature)
-        return self._function
+        shapes = tuple((*spec.shape[:1], *tensor.shape[1:]) if self._knows_lengths else tuple(spec.shape)
+                       for spec, tensor in zip(self._signature, given, strict=True))
+        if shapes not in self._functions:
+            signature = [tf.TensorSpec(shape, spec.dtype) for shape, spec in zip(shapes, self._signature, strict=True)]
+            self._functions[shapes] = tf.function(self._call, autograph=False, jit_compile=False).get_concrete_function(signature)
+        return self._functions[shapes]
 
     def _call(self, tensors: list[Any]) -> tuple[list[Any], list[Any]]:
         keras = import_keras()
@@ -67,7 +72,7 @@ class KerasRunner:
 
         try:
             given = [tf.convert_to_tensor(feeds[name]) for name in self._spec.names]
-            outputs, logits = ([np.asarray(y.numpy()) for y in part] for part in self._traced()(*given))
+            outputs, logits = ([np.asarray(y.numpy()) for y in part] for part in self._traced(given)(*given))
         except (tf.errors.OpError, ValueError, TypeError, KeyError) as error:
             shapes = "; ".join(f"{n} {np.asarray(x).dtype} {list(np.shape(x))}" for n, x in feeds.items())
             raise InputError(f"Keras model {self._model.name!r} cannot run: {_where(error)}. Received {shapes}; "
