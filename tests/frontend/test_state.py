@@ -36,8 +36,6 @@ def test_calls_one_after_the_other_are_what_keras_gives() -> None:
     assert [i.name for i in session.inputs] == ["x", *(k.given for k in kept)]
     assert [o.name for o in session.outputs] == ["stack", *(k.left for k in kept)]
     states = {i.name: np.zeros(i.shape, np.float32) for i in session.inputs[1:]}
-    for name in ("memory", "stack"):
-        source.get_layer(name).reset_state()
     for seed in range(3):
         x = np.random.default_rng(seed).normal(size=(2, 4, 2)).astype(np.float32)
         got = session.run({"x": x, **states})
