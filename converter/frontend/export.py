@@ -58,6 +58,9 @@ def export_graph(source: Any, stages: Stages, *, input_spec: Any = None, opset: 
     report = Report("export")
     report.done.append(f"{graph.graph.num_nodes()} operators, {_parameters(graph):,} parameters, opset {query.opset(graph)}")
     report.numbers.update(operators=graph.graph.num_nodes(), parameters=_parameters(graph), opset=query.opset(graph), passes=changes)
+    if traced.kept:
+        report.done.append("the graph keeps nothing between calls, what the model keeps goes in and comes out: "
+                           + ", ".join(f"{k.given} -> {k.left}" for k in traced.kept))
     runner = KerasRunner(model, spec)
     with stages.stage("parity"):
         report.numbers["parity"] = parity.prove(graph, runner, model)

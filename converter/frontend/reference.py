@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from converter.errors import InputError
 from converter.frontend.keras_source import CallSpec, import_keras, output_names
+from converter.frontend.state import kept_by
 from converter.spec.quant import Array
 from converter.spec.signature import TensorInfo
 
@@ -20,6 +22,7 @@ class KerasRunner:
     ``training=False`` is always passed: some layers (Resizing, CenterCrop, the random ones) have another default, and it
     spreads to what lies behind them. The model runs as one TensorFlow function, because a functional model that is
     called eagerly holds all its activations until the end. It is a trace of its own, not the one that is exported.
+    What the model keeps between calls is set from an input before each call, given as an output behind it, and then put back.
     """
 
     def __init__(self, model: Any, spec: CallSpec) -> None:
@@ -27,18 +30,25 @@ class KerasRunner:
 
         self._model, self._spec = model, spec
         tensors = import_keras().tree.flatten(spec.structure)
-        self.inputs = tuple(TensorInfo(n, tuple(t.shape), str(t.dtype)) for n, t in zip(spec.names, tensors, strict=True))
+        self._kept = kept_by(model)
+        own = [TensorInfo(n, tuple(t.shape), str(t.dtype)) for n, t in zip(spec.names, tensors, strict=True)]
+        self.inputs = (*own, *(TensorInfo(k.given, tuple(k.variable.shape), str(k.variable.dtype)) for k in self._kept))
         self._signature = [tf.TensorSpec(t.shape, t.dtype) for t in tensors]
-        self._function: Any = None
+        self._functions: dict[tuple[tuple[int | None, ...], ...], Any] = {}
+        self._knows_lengths = any(isinstance(layer, import_keras().layers.TimeDistributed) for layer in model._flatten_layers())
         self._structure: Any = None
         self._with_logits: list[int] = []
 
-    def _traced(self) -> Any:
+    def _traced(self, given: list[Any]) -> Any:
+        """The function for inputs like ``given``: one for all, but where Keras is right only if it knows every length (TimeDistributed)."""
         import tensorflow as tf
 
-        if self._function is None:
-            self._function = tf.function(self._call, autograph=False, jit_compile=False).get_concrete_function(self._signature)
-        return self._function
+        shapes = tuple((*spec.shape[:1], *tensor.shape[1:]) if self._knows_lengths else tuple(spec.shape)
+                       for spec, tensor in zip(self._signature, given, strict=True))
+        if shapes not in self._functions:
+            signature = [tf.TensorSpec(shape, spec.dtype) for shape, spec in zip(shapes, self._signature, strict=True)]
+            self._functions[shapes] = tf.function(self._call, autograph=False, jit_compile=False).get_concrete_function(signature)
+        return self._functions[shapes]
 
     def _call(self, tensors: list[Any]) -> tuple[list[Any], list[Any]]:
         keras = import_keras()
@@ -67,13 +77,27 @@ class KerasRunner:
 
         try:
             given = [tf.convert_to_tensor(feeds[name]) for name in self._spec.names]
-            outputs, logits = ([np.asarray(y.numpy()) for y in part] for part in self._traced()(*given))
+            with self._state(feeds) as left:
+                outputs, logits = ([np.asarray(y.numpy()) for y in part] for part in self._traced(given)(*given))
         except (tf.errors.OpError, ValueError, TypeError, KeyError) as error:
             shapes = "; ".join(f"{n} {np.asarray(x).dtype} {list(np.shape(x))}" for n, x in feeds.items())
             raise InputError(f"Keras model {self._model.name!r} cannot run: {_where(error)}. Received {shapes}; "
                              f"the model takes {'; '.join(i.describe() for i in self.inputs)}") from error
         names = output_names(self._model, self._structure, self._spec.names)
-        return dict(zip(names, outputs, strict=True)), dict(zip((names[i] for i in self._with_logits), logits, strict=True))
+        return dict(zip(names, outputs, strict=True)) | left, dict(zip((names[i] for i in self._with_logits), logits, strict=True))
+
+    @contextlib.contextmanager
+    def _state(self, feeds: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+        """Set what the model keeps to what ``feeds`` says; yields what it keeps in the end, by the names of the outputs."""
+        before, left = [np.array(k.variable) for k in self._kept], dict[str, Array]()
+        try:
+            for k in self._kept:
+                k.variable.assign(feeds[k.given])
+            yield left
+            left.update((k.left, np.array(k.variable)) for k in self._kept)
+        finally:
+            for k, array in zip(self._kept, before, strict=True):
+                k.variable.assign(array)
 
 
 def _where(error: Exception) -> str:

@@ -16,6 +16,7 @@ from converter.errors import ConversionError
 from converter.frontend import untranslatable
 from converter.frontend.keras_source import CallSpec, import_keras, output_names, variable_names
 from converter.frontend.marks import Mark, convertible_layers
+from converter.frontend.state import Kept, kept_by
 
 SCOPE = "keras_layer"
 _LOCK = threading.Lock()
@@ -36,6 +37,7 @@ class Trace:
         constants: tensor name of every captured tensor that is no variable, to its value.
         paths: index in the name scope to the path of the Keras layer.
         marks: what the opaque nodes stand for, by their number.
+        kept: what the model keeps between calls, inputs and outputs behind its own.
     """
 
     graph: Any
@@ -48,6 +50,7 @@ class Trace:
     constants: dict[str, Any]
     paths: tuple[str, ...]
     marks: tuple[Mark, ...] = ()
+    kept: tuple[Kept, ...] = ()
 
 
 def trace(model: Any, spec: CallSpec) -> Trace:
@@ -59,27 +62,28 @@ def trace(model: Any, spec: CallSpec) -> Trace:
     keras = import_keras()
     import tensorflow as tf
 
-    _refuse_state(model)
     untranslatable.refuse(model, keras)
     flat = keras.tree.flatten(spec.structure)
     specs = [tf.TensorSpec(t.shape, t.dtype, name=f"input{i}") for i, t in enumerate(flat)]
     _build(model, spec)
-    variables = list(model.variables)
+    variables, kept = list(model.variables), kept_by(model)
     slots = [tf.TensorSpec(v.shape, v.dtype, name=f"variable{i}") for i, v in enumerate(variables)]
+    specs += [tf.TensorSpec(k.variable.shape, k.variable.dtype, name=f"state{i}") for i, k in enumerate(kept)]
     structure: list[Any] = []
     changed: dict[int, str] = {}
 
     def call(values: list[Any], inputs: list[Any]) -> list[Any]:
-        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))) as scope:
-            outputs = model(keras.tree.pack_sequence_as(spec.structure, inputs), training=False)
+        states = [(k.variable, value) for k, value in zip(kept, inputs[len(flat):], strict=True)]
+        with keras.StatelessScope(state_mapping=[*zip(variables, values, strict=True), *states]) as scope:
+            outputs = model(keras.tree.pack_sequence_as(spec.structure, inputs[:len(flat)]), training=False)
         structure[:] = [outputs]
         changed.update({i: v.path for i, (v, old) in enumerate(zip(variables, values, strict=True)) if scope.get_current_value(v) is not old})
-        return [tf.identity(t) for t in keras.tree.flatten(outputs)]
+        return [tf.identity(t) for t in [*keras.tree.flatten(outputs), *(scope.get_current_value(k.variable) for k in kept)]]
 
     with _LOCK, _functions_inlined(tf), convertible_layers(keras, tf) as tracing, _layer_scopes(keras, tf) as paths:
         concrete = _concrete(tf, call, slots, specs, model)
     _refuse_changes(model, concrete, changed)
-    traced = _collect(concrete, spec, variables, structure[0], model, tuple(paths))
+    traced = _collect(concrete, spec, variables, structure[0], model, tuple(paths), tuple(kept))
     return dataclasses.replace(traced, marks=tuple(tracing.marks))
 
 
@@ -91,13 +95,6 @@ def _build(model: Any, spec: CallSpec) -> None:
         model(spec.structure, training=False)
     except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError) as error:
         raise ConversionError(f"Keras model {model.name!r} cannot be built: {type(error).__name__}: {str(error).strip()[:600]}") from error
-
-
-def _refuse_state(model: Any) -> None:
-    stateful = [layer.path or layer.name for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
-    if stateful:
-        raise ConversionError(f"Keras model {model.name!r} keeps state between calls, which a graph cannot, in "
-                              f"{', '.join(stateful[:5])} (stateful=True)")
 
 
 def _refuse_changes(model: Any, concrete: Any, changed: dict[int, str]) -> None:
@@ -128,17 +125,20 @@ def _concrete(tf: Any, call: Any, slots: list[Any], specs: list[Any], model: Any
         raise ConversionError(f"Keras model {model.name!r} cannot be traced: {type(error).__name__}: {str(error).strip()[:600]}") from error
 
 
-def _collect(concrete: Any, spec: CallSpec, variables: list[Any], outputs: Any, model: Any, paths: tuple[str, ...]) -> Trace:
+def _collect(
+    concrete: Any, spec: CallSpec, variables: list[Any], outputs: Any, model: Any, paths: tuple[str, ...], kept: tuple[Kept, ...],
+) -> Trace:
     names = [t.name for t in concrete.inputs]
-    count, width = len(variables), len(spec.names)
+    count, width = len(variables), len(spec.names) + len(kept)
     captured = dict(zip(names[count + width:], concrete.captured_inputs, strict=True))
     resources = [name for name, t in captured.items() if t.dtype.name == "resource"]
     if resources:
         raise ConversionError(f"Keras model {model.name!r} reads {len(resources)} variables that Keras does not track; make them with "
                               "self.add_weight or keras.Variable in the layer (if it draws random numbers: they have no ONNX form)")
-    return Trace(concrete.graph, tuple(names[count:count + width]), spec.names, tuple(t.name for t in concrete.outputs),
-                 tuple(output_names(model, outputs, spec.names)), dict(zip(names[:count], variables, strict=True)),
-                 dict(zip(names[:count], variable_names(model), strict=True)), captured, paths)
+    given, made = (*spec.names, *(k.given for k in kept)), (*output_names(model, outputs, spec.names), *(k.left for k in kept))
+    return Trace(concrete.graph, tuple(names[count:count + width]), given, tuple(t.name for t in concrete.outputs), made,
+                 dict(zip(names[:count], variables, strict=True)), dict(zip(names[:count], variable_names(model), strict=True)), captured, paths,
+                 kept=kept)
 
 
 @contextlib.contextmanager

@@ -237,12 +237,6 @@ def test_training_after_the_export_does_not_change_the_graph() -> None:
     assert io.to_bytes(export(model).graph) != before
 
 
-def test_a_model_that_keeps_state_is_refused() -> None:
-    start = keras.Input((6, 3), batch_size=2)
-    with pytest.raises(ConversionError, match=r"keeps state between calls.* in memory \(stateful=True\)"):
-        export(keras.Model(start, layers.SimpleRNN(4, stateful=True, name="memory")(start)))
-
-
 class Dice(layers.Layer):
     """Draws random numbers in inference too."""
 
