@@ -10,7 +10,7 @@ from typing import Any
 import onnx_ir as ir
 
 from converter.errors import ConversionError, UsageError
-from converter.frontend import lift, marks, operators, repair
+from converter.frontend import lift, marks, operators, refusal, repair
 from converter.frontend.trace import SCOPE, Trace
 from converter.graph import io
 
@@ -37,11 +37,11 @@ def lower(traced: Trace, opset: int) -> ir.Model:
     repair.repair(model)
     lift.lift(model, opset)
     marks.expand(model, traced.marks)
+    reasons = {id(node): reason for node, reason in operators.expand(model)}
     left = [node for node in model.graph.all_nodes() if not io.is_known(node.op_type, node.domain, opset)]
     if left:
-        places = "; ".join(f"{layer_of(node.name or '', traced) or node.name}: {node.op_type}" for node in left[:10])
-        raise ConversionError(f"{len(left)} operators have no ONNX form (Keras layer: TensorFlow operator): {places}. "
-                              "Replace these layers, or express them with operations that ONNX has")
+        raise ConversionError(refusal.text([(layer_of(node.name or "", traced) or str(node.name), node.op_type.removeprefix(operators.PREFIX),
+                                             reasons.get(id(node), "")) for node in left]))
     return model
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import ConversionError
+from converter.frontend.functions import plain_functions
 from converter.frontend.keras_source import CallSpec, import_keras, output_names, variable_names
 from converter.frontend.marks import Mark, convertible_layers
 
@@ -74,7 +75,7 @@ def trace(model: Any, spec: CallSpec) -> Trace:
         changed[:] = [v.path for v, old in zip(variables, values, strict=True) if scope.get_current_value(v) is not old]
         return [tf.identity(t) for t in keras.tree.flatten(outputs)]
 
-    with _LOCK, _functions_inlined(tf), convertible_layers(keras, tf) as tracing, _layer_scopes(keras, tf) as paths:
+    with _LOCK, _functions_inlined(tf), convertible_layers(keras, tf) as tracing, plain_functions(keras, tf), _layer_scopes(keras, tf) as paths:
         concrete = _concrete(tf, call, slots, specs, model)
     if changed:
         raise ConversionError(f"Keras model {model.name!r} changes {len(changed)} of its variables when it is called for inference, which a graph "
