@@ -58,7 +58,14 @@ def _convert(traced: Trace, opset: int) -> bytes:
                                               custom_op_handlers=operators.handlers())
             return bytes(lowered.make_model("converter").SerializeToString())
         except (ValueError, TypeError, KeyError, NotImplementedError, AssertionError, AttributeError, IndexError, RuntimeError) as error:
-            raise ConversionError(f"tf2onnx cannot convert this model: {_with_layers(str(error), traced)[:600]}{_suspects(traced)}") from error
+            raise ConversionError(_refused(str(error), traced, opset)) from error
+
+
+def _refused(said: str, traced: Trace, opset: int) -> str:
+    """Why tf2onnx failed: operators that nobody knows, or else what it says itself and where it may have been."""
+    left = [(layer_of(name, traced) or name, kind, "") for name, kind in refusal.unknown(traced.graph, opset, operators.OPERATORS.names())]
+    words = f"tf2onnx cannot convert this model: {_with_layers(said, traced)[:600]}"
+    return f"{refusal.text(left)}. {words}" if left else f"{words}{_suspects(traced)}"
 
 
 def _suspects(traced: Trace) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 ADVICE = (
     ("String|ToHash|AsString|Regex|Unicode|Vocab|LookupTable|HashTable|SparseCross|FarmHash",
@@ -24,6 +25,8 @@ ADVICE = (
 """Pattern of the operator's type, and advice; the first that fits is given."""
 DEFAULT = "express it with operations that ONNX has"
 SHOWN = 20
+HARMLESS = frozenset({"Assert", "Const", "NoOp", "Placeholder", "PyFuncStateless", "StatelessIf", "StatelessWhile", "If", "While", "CheckNumerics"})
+"""Operators that become nothing, marks of our own, and loops and choices, which tf2onnx reads before it looks at operators."""
 
 
 def advice(operator: str) -> str:
@@ -41,3 +44,26 @@ def text(left: Sequence[tuple[str, str, str]]) -> str:
     lines = [f"{layer}: {operator} ({reason or advice(operator)})" for layer, operator, reason in unique[:SHOWN]]
     more = f"; and {len(unique) - SHOWN} more" if len(unique) > SHOWN else ""
     return f"{len(left)} operators have no ONNX form (Keras layer: TensorFlow operator): {'; '.join(lines)}{more}"
+
+
+def unknown(graph: Any, opset: int, ours: Collection[str]) -> list[tuple[str, str]]:
+    """Operators of a TensorFlow graph and of the functions in it that neither tf2onnx nor we have a form for.
+
+    Args:
+        graph: ``tf.Graph``.
+        opset: that tf2onnx writes.
+        ours: types that we have a form for.
+
+    Returns:
+        Name and type of each, in the order of the graph.
+    """
+    from tf2onnx.handler import tf_op
+
+    known = {*tf_op.create_mapping(opset, []), *ours} | HARMLESS
+    return [(name, kind) for name, kind in _operations(graph) if kind not in known and not kind.startswith("TensorList")]
+
+
+def _operations(graph: Any) -> Iterator[tuple[str, str]]:
+    yield from ((op.name, op.type) for op in graph.get_operations())
+    for function in graph.as_graph_def().library.function:
+        yield from ((node.name, node.op) for node in function.node_def)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import pytest
+import tensorflow as tf
 
 from converter.errors import ConversionError
 from converter.frontend import refusal
@@ -24,6 +25,16 @@ def test_all_of_a_model_are_named_at_once() -> None:
     assert text.startswith("3 operators have no ONNX form")
     for part in ("inverse: MatrixInverse (ONNX has no decompositions", "neighbour: NextAfter (ONNX has no neighbours", "root: Cholesky (ONNX has no"):
         assert part in text
+
+
+def test_they_are_named_too_where_the_translation_itself_fails() -> None:
+    """The choice among branches stops it before it comes to the matrix."""
+    x = keras.Input((3, 3), name="x")
+    choice = Call(lambda x: tf.switch_case(tf.cast(x[0, 0, 0] > 0, tf.int32), [lambda: x, lambda: -x, lambda: tf.linalg.pinv(x)]), name="choice")(x)
+    with pytest.raises(ConversionError) as caught:
+        export(keras.Model(x, Call(lambda x: K.inv(x + 9 * K.eye(3)), name="inverse")(choice)))
+    for part in ("choice: StatelessCase", "inverse: MatrixInverse (ONNX has no decompositions", "Svd", "tf2onnx cannot convert this model"):
+        assert part in str(caught.value)
 
 
 @pytest.mark.parametrize(("operator", "word"), [("StringToHashBucketFast", "pipeline"), ("Svd", "matrices"), ("IRFFT", "complex"), ("Where", "data"),

@@ -31,15 +31,21 @@ def _scatter(build: Writer, op: Operation) -> list[ir.Value]:
 
 
 def _one_hot(build: Writer, op: Operation) -> list[ir.Value]:
-    indices, depth, on, off = op.inputs
+    indices, depth = op.inputs[:2]
     ids, depth = build.cast(indices, INT64), build.cast(depth, INT64)
     if not _is_place(indices):
         ids = build.where(build.compare("Less", ids, 0), depth, ids)
-    kind, axis = op.out_types[0], int(op.attributes.get("axis", -1))
+    if op.rank() == 0:  # ONNX OneHot takes no single number
+        return [build("Squeeze", _hot(build, op, build("Reshape", ids, build.ints(1)), depth, -1), build.ints(0))]
+    return [_hot(build, op, ids, depth, int(op.attributes.get("axis", -1)))]
+
+
+def _hot(build: Writer, op: Operation, ids: ir.Value, depth: ir.Value, axis: int) -> ir.Value:
+    kind, (on, off) = op.out_types[0], op.inputs[2:]
     if kind in (FLOAT, INT64):
-        return [build("OneHot", ids, depth, _pair(build, off, on), dtype=kind, axis=axis)]
+        return build("OneHot", ids, depth, _pair(build, off, on), dtype=kind, axis=axis)
     hot = build("OneHot", ids, depth, build.constant(np.array([0, 1], np.int64)), dtype=INT64, axis=axis)
-    return [build.where(build.cast(hot, BOOL), on, off)]
+    return build.where(build.cast(hot, BOOL), on, off)
 
 
 def _is_place(indices: ir.Value) -> bool:
