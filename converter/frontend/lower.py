@@ -10,7 +10,7 @@ from typing import Any
 import onnx_ir as ir
 
 from converter.errors import ConversionError, UsageError
-from converter.frontend import lift, marks, operators, refusal, repair
+from converter.frontend import kernels, lift, marks, operators, refusal, repair
 from converter.frontend.trace import SCOPE, Trace
 from converter.graph import io
 
@@ -38,6 +38,7 @@ def lower(traced: Trace, opset: int) -> ir.Model:
     lift.lift(model, opset)
     marks.expand(model, traced.marks)
     reasons = {id(node): reason for node, reason in operators.expand(model)}
+    kernels.widen(model)
     left = [node for node in model.graph.all_nodes() if not io.is_known(node.op_type, node.domain, opset)]
     if left:
         raise ConversionError(refusal.text([(layer_of(node.name or "", traced) or str(node.name), node.op_type.removeprefix(operators.PREFIX),
