@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from converter.errors import ConversionError, UsageError
-from converter.frontend import expand, lift, marks, operators, repair
+from converter.frontend import expand, kernels, lift, marks, operators, refusal, repair
 from converter.frontend.trace import SCOPE, Trace
 from converter.graph import io
 
@@ -47,11 +47,12 @@ def lower(traced: Trace, opset: int) -> ir.Model:
     except ConversionError as error:
         raise ConversionError(_with_layers(str(error), traced)) from error
     marks.expand(model, traced.marks)
+    reasons = {id(node): reason for node, reason in operators.expand(model)}
+    kernels.widen(model)
     left = [node for node in model.graph.all_nodes() if not io.is_known(node.op_type, node.domain, opset)]
     if left:
-        places = "; ".join(f"{layer_of(node.name or '', traced) or node.name}: {node.op_type}" for node in left[:10])
-        raise ConversionError(f"{len(left)} operators have no ONNX form (Keras layer: TensorFlow operator): {places}. "
-                              "Replace these layers, or express them with operations that ONNX has")
+        raise ConversionError(refusal.text([(layer_of(node.name or "", traced) or str(node.name), node.op_type.removeprefix(operators.PREFIX),
+                                             reasons.get(id(node), "")) for node in left]))
     return model
 
 
@@ -80,7 +81,14 @@ def _convert(traced: Trace, opset: int) -> bytes:
                                               custom_op_handlers={**operators.handlers(), **expand.passed_on()})
             return bytes(lowered.make_model("converter").SerializeToString())
         except (ValueError, TypeError, KeyError, NotImplementedError, AssertionError, AttributeError, IndexError, RuntimeError) as error:
-            raise ConversionError(f"tf2onnx cannot convert this model: {_with_layers(str(error), traced)[:600]}{_suspects(traced)}") from error
+            raise ConversionError(_refused(str(error), traced, opset)) from error
+
+
+def _refused(said: str, traced: Trace, opset: int) -> str:
+    """Why tf2onnx failed: operators that nobody knows, or else what it says itself and where it may have been."""
+    left = [(layer_of(name, traced) or name, kind, "") for name, kind in refusal.unknown(traced.graph, opset, operators.OPERATORS.names())]
+    words = f"tf2onnx cannot convert this model: {_with_layers(said, traced)[:600]}"
+    return f"{refusal.text(left)}. {words}" if left else f"{words}{_suspects(traced)}"
 
 
 def _suspects(traced: Trace) -> str:
