@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from converter.errors import ConversionError, InputError, ParityError
 from converter.frontend import samples
+from converter.frontend.conditioning import Conditioning
 from converter.frontend.reference import KerasRunner
 from converter.graph import query
 from converter.spec.quant import Array
@@ -41,7 +41,7 @@ def prove(graph: ir.Model, runner: KerasRunner, model: Any) -> dict[str, Any]:
     view, inner = _with_logits(graph)
     session = Session(view, optimise=False, lean=True)
     seen: dict[str, compare.Fidelity] = {}
-    count, precision, peaks = 0, least_precise(model), dict[str, float]()
+    count, precision, conditioning = 0, least_precise(model), Conditioning(runner)
     for kind, feeds, expected, logits in _references(runner, model):
         got = session.run({i.name: feeds[i.name] for i in session.inputs})
         pairs = {inner[name]: (name, array) for name, array in logits.items() if name in inner and got[inner[name]].shape == array.shape}
@@ -49,32 +49,15 @@ def prove(graph: ir.Model, runner: KerasRunner, model: Any) -> dict[str, Any]:
         failures += compare.parity({f"{name} before its activation": y for name, y in pairs.values()},
                                    {f"{name} before its activation": got[key] for key, (name, _) in pairs.items()},
                                    precision=precision) if pairs else []
-        failures = [f for f in failures if not _cancels(f, peaks, expected)]
-        if failures:
+        conditioning.watch(kind, expected)
+        counting = conditioning.remaining(failures, kind, feeds, expected) if failures else []
+        if counting:
             raise ParityError(f"the ONNX graph of {model.name!r} does not compute what Keras computes ({kind}): "
-                              + "; ".join(map(str, failures[:3])) + f". {_suspects(graph)}")
+                              + "; ".join(map(str, counting[:3])) + f". {_suspects(graph)}")
         count += len(next(iter(feeds.values()))) if feeds else 1
-        if kind.startswith("random"):
-            _grow(peaks, expected)
-        told = {name for name, _ in pairs.values()}
+        told = {name for name, _ in pairs.values()} | {f.output for f in failures}  # what was excused is not measured
         _update(seen, {**{n: y for n, y in expected.items() if n not in told}, **{key: y for key, (_, y) in pairs.items()}}, got)
     return _summary(seen, count)
-
-
-def _grow(peaks: dict[str, float], expected: Outputs) -> None:
-    for name, array in expected.items():
-        if compare.is_number(array.dtype) and array.size:
-            peaks[name] = max(peaks.get(name, 0.0), float(np.nanmax(np.abs(array), initial=0.0)))
-
-
-def _cancels(failure: compare.Failure, peaks: Mapping[str, float], expected: Outputs) -> bool:
-    """Whether an error is what rounding costs an output that is as large as this one is on random input.
-
-    All ones make whole outputs cancel (a spectrum, a difference), and what is left of them is rounding in Keras as well.
-    """
-    if failure.error is None or failure.output not in peaks:
-        return False
-    return failure.error <= DEFAULT.rounding_floor(expected[failure.output].dtype.name, peaks[failure.output])
 
 
 def least_precise(model: Any) -> str | None:
