@@ -41,6 +41,8 @@ def expand(model: ir.Model, graph: Any) -> None:
             made = EXPANSIONS.get(node.op_type)(Site(model, node, ground))
         elif any(complex_numbers.is_complex(value, ground) for value in query.inputs_of(node)):
             made = complex_numbers.apply(Site(model, node, ground))
+        elif complex_numbers.becomes_complex(node):
+            made = complex_numbers.cast(Site(model, node, ground))
         else:
             continue
         _settle(node, made, ground, dead)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from converter.errors import ConversionError, InputError, ParityError
 from converter.frontend import samples
+from converter.frontend.conditioning import Conditioning
 from converter.frontend.reference import KerasRunner
 from converter.graph import query
 from converter.spec.quant import Array
@@ -41,20 +41,22 @@ def prove(graph: ir.Model, runner: KerasRunner, model: Any) -> dict[str, Any]:
     view, inner = _with_logits(graph)
     session = Session(view, optimise=False, lean=True)
     seen: dict[str, compare.Fidelity] = {}
-    usual: dict[str, float] = {}
-    count, precision = 0, least_precise(model)
+    count, precision, conditioning = 0, least_precise(model), Conditioning(runner)
     for kind, feeds, expected, logits in _references(runner, model):
         got = session.run({i.name: feeds[i.name] for i in session.inputs})
         pairs = {inner[name]: (name, array) for name, array in logits.items() if name in inner and got[inner[name]].shape == array.shape}
-        proved = {name for name, _ in pairs.values()}
-        failures = _compare(expected, {n: y for n, y in got.items() if n in expected}, proved, precision, usual)
-        before = {f"{name} before its activation": (y, got[key]) for key, (name, y) in pairs.items()}
-        failures += _compare({n: y for n, (y, _) in before.items()}, {n: y for n, (_, y) in before.items()}, set(), precision, usual) if pairs else []
-        if failures:
+        failures = _compare(expected, {n: y for n, y in got.items() if n in expected}, {name for name, _ in pairs.values()}, precision)
+        failures += compare.parity({f"{name} before its activation": y for name, y in pairs.values()},
+                                   {f"{name} before its activation": got[key] for key, (name, _) in pairs.items()},
+                                   precision=precision) if pairs else []
+        conditioning.watch(kind, expected)
+        counting = conditioning.remaining(failures, kind, feeds, expected) if failures else []
+        if counting:
             raise ParityError(f"the ONNX graph of {model.name!r} does not compute what Keras computes ({kind}): "
-                              + "; ".join(map(str, failures[:3])) + f". {_suspects(graph)}")
+                              + "; ".join(map(str, counting[:3])) + f". {_suspects(graph)}")
         count += len(next(iter(feeds.values()))) if feeds else 1
-        _update(seen, {**{n: y for n, y in expected.items() if n not in proved}, **{key: y for key, (_, y) in pairs.items()}}, got)
+        told = {name for name, _ in pairs.values()} | {f.output for f in failures}  # what was excused is not measured
+        _update(seen, {**{n: y for n, y in expected.items() if n not in told}, **{key: y for key, (_, y) in pairs.items()}}, got)
     return _summary(seen, count)
 
 
@@ -96,31 +98,11 @@ def _with_logits(graph: ir.Model) -> tuple[ir.Model, dict[str, str]]:
     return copy, inner
 
 
-def _compare(
-    expected: Outputs, got: Outputs, proved: set[str], precision: str | None, usual: dict[str, float] | None = None,
-) -> list[compare.Failure]:
-    """Failures of the outputs; rounding is judged more kindly where what goes into the activation is compared too.
-
-    ``usual`` keeps the largest value of each output on the first inputs, which are random and of size 1. Rounding at that size is always
-    allowed: where inputs far off shut the gates of a recurrent layer, its outputs are 1e-20, and a sigmoid is exact to 1e-7.
-    """
-    usual = {} if usual is None else usual
+def _compare(expected: Outputs, got: Outputs, proved: set[str], precision: str | None) -> list[compare.Failure]:
+    """Failures of the outputs; rounding is judged more kindly where what goes into the activation is compared too."""
     missing = [] if expected.keys() == got.keys() else compare.parity(expected, got, precision=precision)
-    failures = missing or [failure for name in expected if not _rounds(expected[name], got[name], usual.get(name, 0.0)) for failure in compare.parity(
+    return missing or [failure for name in expected for failure in compare.parity(
         {name: expected[name]}, {name: got[name]}, BEHIND_LOGITS if name in proved else DEFAULT, precision=precision)]
-    for name, y in expected.items():
-        if y.size and compare.is_number(y.dtype):
-            usual.setdefault(name, float(np.abs(y).max()))
-    return failures
-
-
-def _rounds(expected: Array, got: Array, usual: float) -> bool:
-    """Whether two float outputs differ by less than rounding costs in values as large as ``usual``."""
-    floor = DEFAULT.rounding_floor(str(expected.dtype), usual)
-    if not floor or expected.shape != got.shape or expected.dtype != got.dtype or not expected.size:
-        return False
-    with np.errstate(all="ignore"):
-        return bool(np.abs(expected - got).max() <= floor)  # False where anything is not finite
 
 
 def _update(seen: dict[str, compare.Fidelity], expected: Outputs, got: Outputs) -> None:

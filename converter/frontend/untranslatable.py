@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from converter.errors import ConversionError
 
 STRINGS = "it works on strings, which ONNX engines do not compute with; do this in the data pipeline and give the model its integer ids"
 HASHES = "it computes a hash of its input (FarmHash or SipHash), which ONNX has no operator for; do this in the data pipeline, or use IntegerLookup"
-REASONS = {"StringLookup": STRINGS, "TextVectorization": STRINGS, "Hashing": HASHES, "HashedCrossing": HASHES}
+REASONS: Mapping[str, str] = {"StringLookup": STRINGS, "TextVectorization": STRINGS, "Hashing": HASHES, "HashedCrossing": HASHES}
 
 
 def refuse(model: Any, keras: Any) -> None:

@@ -9,6 +9,8 @@ ONNX has complex types, and no operator that computes with them. What moves numb
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 
@@ -16,6 +18,8 @@ from converter.frontend.expansions import EXPANSIONS, Ground, Pair, Site
 from converter.graph import query
 from converter.spec.quant import Array
 
+COMPLEX, BOOL = (ir.DataType.COMPLEX64, ir.DataType.COMPLEX128), ir.DataType.BOOL
+FLOAT = ir.DataType.FLOAT
 MOVES = frozenset({"Concat", "Expand", "Gather", "GatherElements", "GatherND", "Identity", "Neg", "Reshape", "ReduceMean", "ReduceSum", "Slice",
                    "Squeeze", "Tile", "Transpose", "Unsqueeze", "Where"})
 """ONNX operators that are linear in what may be complex: done to both parts, they are done to the whole."""
@@ -23,7 +27,7 @@ MOVES = frozenset({"Concat", "Expand", "Gather", "GatherElements", "GatherND", "
 
 def is_complex(value: ir.Value, ground: Ground) -> bool:
     """Whether ``value`` is known as a pair, or is a complex constant."""
-    return value in ground.complexes or (value.const_value is not None and value.const_value.dtype in (ir.DataType.COMPLEX64, ir.DataType.COMPLEX128))
+    return value in ground.complexes or (value.const_value is not None and value.const_value.dtype in COMPLEX)
 
 
 def pair(site: Site, index: int = 0) -> Pair:
@@ -45,13 +49,16 @@ def _part(numbers: Array) -> Array:
     return numbers.astype(np.float64 if numbers.dtype == np.float64 else np.float32)
 
 
-def apply(site: Site) -> Pair:
-    """An ONNX operator that reads complex tensors.
+def apply(site: Site) -> ir.Value | Pair:
+    """An ONNX operator that reads complex tensors; a cast to a real type drops the imaginary part, as TensorFlow's does.
 
     Raises:
         ConversionError: it does more with them than to move, add or multiply.
     """
     op_type, build = site.node.op_type, site.build
+    if op_type == "Cast":
+        to = ir.DataType(query.integer(site.node, "to", 0))
+        return build("Cast", pair(site).real, to=to, dtype=to)
     if op_type in MOVES:
         return _moved(site)
     if op_type not in ("Add", "Sub", "Mul"):
@@ -63,8 +70,29 @@ def apply(site: Site) -> Pair:
     return Pair(build(op_type, a.real, b.real), build(op_type, a.imag, b.imag))
 
 
+def becomes_complex(node: ir.Node) -> bool:
+    """Whether ``node`` casts real numbers to complex ones."""
+    return node.op_type == "Cast" and query.integer(node, "to", 0) in COMPLEX
+
+
+def cast(site: Site) -> Pair:
+    """Such a cast: the imaginary part is zero."""
+    real = site.floats()
+    return Pair(real, site.build("Mul", real, np.array(0, np.float32)))
+
+
+def _angle(site: Site) -> ir.Value:
+    value, build = pair(site), site.build
+    x, y, zero = value.real, value.imag, np.array(0, np.float32)
+    upright = build("Equal", x, zero, dtype=BOOL)
+    right = build("Atan", build("Div", y, build("Where", upright, np.array(1, np.float32), x, dtype=x.dtype)))
+    turn = build("Where", build("Less", y, zero, dtype=BOOL), np.array(-np.pi, np.float32), np.array(np.pi, np.float32), dtype=FLOAT)
+    either = build("Where", build("Less", x, zero, dtype=BOOL), build("Add", right, turn), right, dtype=FLOAT)
+    return build("Where", upright, build("Mul", build("Sign", y), np.array(np.pi / 2, np.float32)), either, dtype=FLOAT)
+
+
 def _moved(site: Site) -> Pair:
-    attributes = query.attributes(site.node)
+    attributes: dict[str, Any] = dict(query.attributes(site.node))
     parts = [pair(site, i) if value is not None and is_complex(value, site.ground) else None for i, value in enumerate(site.node.inputs)]
     real, imag = ([whole if part is None else part[half] for part, whole in zip(parts, site.node.inputs, strict=True)] for half in (0, 1))
     return Pair(site.build(site.node.op_type, *real, **attributes), site.build(site.node.op_type, *imag, **attributes))
@@ -89,3 +117,4 @@ EXPANSIONS.add("Real", lambda site: pair(site).real)
 EXPANSIONS.add("Imag", lambda site: pair(site).imag)
 EXPANSIONS.add("Conj", _conjugate)
 EXPANSIONS.add("ComplexAbs", _magnitude)
+EXPANSIONS.add("Angle", _angle)

@@ -49,7 +49,7 @@ def _expand(site: Site) -> ir.Value:
 
 
 def _coordinates(site: Site, rows: int, columns: int) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """x and y of every output pixel, and whether p is 0 there: [transforms, rows * columns]."""
+    """X and y of every output pixel, and whether p is 0 there: [transforms, rows * columns]."""
     build, transforms = site.build, site.value(1)
     grid = np.mgrid[:rows, :columns].reshape(2, 1, -1).astype(np.float32)
     t = [build("Gather", transforms, np.array([i]), axis=1) for i in range(8)]

@@ -28,12 +28,12 @@ Axis = Callable[[int, int, int], Array]
 
 
 def _separable(site: Site, matrix: Axis) -> ir.Value:
-    shape, size = site.shape(0), site.known(1)
-    lengths = None if shape is None else (shape[1], shape[2])
-    if lengths is None or lengths[0] is None or lengths[1] is None or size is None:
+    shape, size, build = site.shape(0), site.known(1), site.build
+    height, width = (None, None) if shape is None else shape[1:3]
+    if height is None or width is None or size is None:
         raise site.refusal("the size of the image before or after it is free; give the model's input a fixed height and width, or use "
                            "interpolation='bilinear' or 'nearest' without antialias, which may be free")
-    (height, width), (rows, columns), build = lengths, (int(n) for n in size), site.build
+    rows, columns = (int(n) for n in size)
     x = site.floats()
     by_rows = build("MatMul", matrix(0, height, rows), build("Reshape", x, np.array([0, height, -1])), dtype=ir.DataType.FLOAT)
     return build("MatMul", matrix(1, width, columns), build("Reshape", by_rows, np.array([0, rows, width, -1])), dtype=ir.DataType.FLOAT)

@@ -40,7 +40,7 @@ def encode(tf: Any, ids: Any, mode: str, depth: int, dtype: str, weights: Any = 
 
 def _category(tracing: Tracing, layer: Any, original: Callable[..., Any], inputs: Any, count_weights: Any = None) -> Any:
     weighed = count_weights is not None
-    if layer.sparse or not isinstance(inputs, tracing.tf.Tensor) or weighed and layer.output_mode != "count":
+    if layer.sparse or not isinstance(inputs, tracing.tf.Tensor) or (weighed and layer.output_mode != "count"):
         return original(inputs, count_weights=count_weights)
     weights = tracing.tf.convert_to_tensor(count_weights, layer.compute_dtype) if weighed else None
     return encode(tracing.tf, tracing.tf.cast(inputs, "int64"), layer.output_mode, layer.num_tokens, layer.dtype, weights)

@@ -54,17 +54,15 @@ def lookup(tf: Any, ids: Any, keys: Array, values: Array, default: int) -> Any:
     if len(keys) <= FEW:
         found = tf.equal(tf.expand_dims(ids, -1), keys.astype(np.int64))
         return tf.reduce_sum(tf.cast(found, "int64") * (values.astype(np.int64) - default), -1) + default
-    order = np.argsort(keys)
-    bits = int(len(keys)).bit_length()
-    beyond = np.full(2**bits - len(keys), np.iinfo(np.int64).max)
-    sorted_keys, sorted_values = (np.concatenate([part[order].astype(np.int64), beyond]) for part in (keys, values))
+    order, bits = np.argsort(keys), len(keys).bit_length()
+    beyond = 2**bits - len(keys)
+    sorted_keys = np.append(keys[order].astype(np.int64), np.full(beyond, np.iinfo(np.int64).max))
+    sorted_values = np.append(values[order].astype(np.int64), np.full(beyond, default))
     at = tf.zeros_like(ids)
-    for bit in reversed(range(bits)):  # at is the largest index whose key is not above the id
-        further = at + 2**bit
-        at = tf.where(tf.gather(sorted_keys, further) <= ids, further, at)
-    inside = at < len(keys)
-    held = tf.where(inside, at, tf.zeros_like(at))
-    return tf.where(tf.gather(sorted_keys, held) == ids, tf.gather(sorted_values, held), tf.cast(default, "int64"))
+    for bit in reversed(range(bits)):  # at becomes the last place whose key is not above the id
+        at += tf.cast(tf.gather(sorted_keys, at + 2**bit) <= ids, "int64") * 2**bit
+    found = tf.cast(tf.equal(tf.gather(sorted_keys, at), ids), "int64")
+    return found * (tf.gather(sorted_values, at) - default) + default
 
 
 FORMS.add("IntegerLookup", Form(_call))
