@@ -1,6 +1,7 @@
 """Averages over all positions as GlobalAveragePool: ``ReduceMean over the spatial axes (x) = GlobalAveragePool(x)``.
 
 Without ``keepdims`` a Flatten follows, since GlobalAveragePool keeps the axes. Exact up to the order of the sum.
+Moments of a normalization, ``x - ReduceMean(x)`` and ``ReduceMean(x^2)``, stay: engines fuse these.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def _rewrite(model: ir.Model, node: ir.Node) -> bool:
     axes = query.ints(node, "axes") or query.int_list(query.input_at(node, 1))
     if source is None or rank is None or rank < 3 or not axes or not query.is_float32(source):
         return False
-    if sorted(a % rank for a in axes) != list(range(2, rank)):
+    if sorted(a % rank for a in axes) != list(range(2, rank)) or _is_moment(node, source):
         return False
     if query.integer(node, "keepdims", 1):
         edit.change_operator(node, "GlobalAveragePool", [source])
@@ -39,3 +40,9 @@ def _rewrite(model: ir.Model, node: ir.Node) -> bool:
         pooled.shape = ir.Shape([*list(source.shape)[:2], *[1] * (rank - 2)])
     edit.change_operator(node, "Flatten", [pooled], axis=1)
     return True
+
+
+def _is_moment(node: ir.Node, source: ir.Value) -> bool:
+    made, centred = source.producer(), any(query.is_standard(use.node, "Sub") and source in use.node.inputs for use in node.outputs[0].uses())
+    squared = made is not None and (query.is_standard(made, "Pow") or (query.is_standard(made, "Mul") and made.inputs[0] is made.inputs[1]))
+    return centred or squared

@@ -239,11 +239,15 @@ class _Channels:
         return (index, -10 * math.log10(share[index])) if 0 < share[index] < math.inf else (None, math.inf)
 
     def worst(self, policy: Policy, floor: float) -> tuple[int | None, float, float]:
-        """Index, share and error of the channel whose error beyond ``floor`` is the largest share of its own range."""
+        """Index, share and error of the channel whose error beyond ``floor`` is the largest share of its own range.
+
+        A channel whose range is nothing beside that of all is constant but for rounding (attention to equal tokens), and has no range.
+        """
         if self._ragged or self._table is None or self._count < policy.channel_values:
             return None, 0.0, 0.0
         low, high, error = self._table
-        usable = (high > low) & (error > floor)
+        whole = np.fmax.reduce(high) - np.fmin.reduce(low)
+        usable = (high - low > policy.channel_span * whole) & (error > floor)
         share = np.where(usable, error / np.where(usable, high - low, 1.0), 0.0)
         index = int(np.argmax(share))
         return (index, float(share[index]), float(error[index])) if share[index] > 0 else (None, 0.0, 0.0)

@@ -25,6 +25,8 @@ class Policy:
         channel: largest error of one channel (last axis) as a share of the range of that channel alone. Without it, a channel
             of probabilities beside a channel of pixels could be anything. Far above ``parity_float32``, since the range of one
             channel over few samples may be small by chance.
+        channel_span: a channel with less than this share of the output's range is constant but for rounding. Like ``parity_expected``, ten
+            times below what the output as a whole is held to, so that no error in it is lost.
         channel_values: fewer values than this in a channel say nothing about its range.
         fused_gap_db: the fused and the unfused integer graph differ by single steps of the grid where kernels are exact, far
             below half a decibel; saturating kernels cost 1 to 18 dB.
@@ -53,6 +55,7 @@ class Policy:
     parity_expected: float = 1e-5
     rounding: float = 4.0
     channel: float = 0.05
+    channel_span: float = 1e-5
     channel_values: int = 3
     fused_gap_db: float = 0.5
     gap_cap_db: float = 100.0

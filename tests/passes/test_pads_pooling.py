@@ -120,3 +120,9 @@ def test_a_mean_over_axes_that_the_caller_chooses_stays() -> None:
 def test_the_node_that_remains_is_named_after_the_mean() -> None:
     model = rewritten(ReduceMeanToPool(), "(float[n,3,4,4] x) => (float[n,3] y) { y = ReduceMean<keepdims=0>(x, a) }", a=[2, 3])
     assert query.name_of(node(model, "Flatten").outputs[0]) == "y"
+
+
+@pytest.mark.parametrize("text", ["m = ReduceMean(x, a) y = Sub(x, m)", "s = Mul(x, x) y = ReduceMean(s, a)", "s = Pow(x, two) y = ReduceMean(s, a)"])
+def test_moments_of_a_normalization_stay(text: str) -> None:
+    out = "n,3,5" if "Sub" in text else "n,3,1"
+    refuses(ReduceMeanToPool(), f"(float[n,3,5] x) => (float[{out}] y) {{ {text} }}", a=[-1], **({"two": 2.0} if "two" in text else {}))

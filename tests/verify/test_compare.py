@@ -94,6 +94,13 @@ def test_a_channel_with_a_small_range_by_chance_is_no_failure() -> None:
     assert parity({"y": y}, {"y": y + np.float32(1e-5)}) == []
 
 
+def test_channels_that_are_constant_but_for_rounding_have_no_range() -> None:
+    y, candidate = (np.float32([0.1, -0.2, 0.3]) + (size * RNG.integers(-1, 2, (32, 3))).astype(np.float32) for size in (3e-8, 6e-7))
+    assert parity({"y": y}, {"y": candidate}) == []
+    candidate[:, 1] += np.float32(1e-3)
+    assert parity({"y": y}, {"y": candidate})
+
+
 @pytest.mark.parametrize(("dtype", "passes", "fails"), [(np.float16, 5e-3, 0.05), (np.float32, 5e-5, 5e-4), (np.float64, 5e-7, 5e-6)])
 def test_bounds_scale_with_the_type(dtype: type, passes: float, fails: float) -> None:
     y = np.linspace(0, 1, 33).reshape(11, 3).astype(dtype)

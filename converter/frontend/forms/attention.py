@@ -20,12 +20,14 @@ import onnx_ir as ir
 
 from converter.frontend.forms import FUNCTIONS, Form
 from converter.frontend.forms.einsum import alike
+from converter.frontend.forms.lookup import repeated
 from converter.frontend.marks import Tracing
 from converter.graph.build import Builder
 
 MARK = "nn.dot_product_attention"
-LARGE = {"float32": np.float32(-0.7 * 3.38953e38), "float64": np.float64(-0.7 * 3.38953e38)}
+LARGE = -0.7 * 3.38953e38
 """What Keras writes where the mask is false."""
+FLOATS = ("float32", "float64")
 OPERATOR_FROM = 23
 
 
@@ -35,7 +37,7 @@ def _attention(
 ) -> Any:
     """``bias`` and ``mask``: anything that broadcasts against (B, N, T, S)."""
     q, k, v = (tracing.tf.convert_to_tensor(x) for x in (query, key, value))
-    if flash_attention or not alike(q, k, v) or q.dtype.name not in LARGE or not _heads_fit(q, k) or not isinstance(scale, float | int | None):
+    if flash_attention or not alike(q, k, v) or q.dtype.name not in FLOATS or not _heads_fit(q, k) or not isinstance(scale, float | int | None):
         return original(query, key, value, bias=bias, mask=mask, scale=scale, is_causal=is_causal, flash_attention=flash_attention,
                         attn_logits_soft_cap=attn_logits_soft_cap)
     more = [tracing.tf.convert_to_tensor(bias, q.dtype)] if bias is not None else []
@@ -43,25 +45,23 @@ def _attention(
     spec = tracing.keras.KerasTensor([*q.shape[:3], v.shape[3]], q.dtype.name)
     return tracing.leave(MARK, [q, k, v, *more], spec, bias=bias is not None, mask=mask is not None, causal=bool(is_causal),
                          scale=q.shape[3] ** -0.5 if scale is None else float(scale), lengths=(q.shape[1], k.shape[1]),
-                         heads=(q.shape[2], k.shape[2]), dtype=q.dtype.name)
+                         heads=(q.shape[2], k.shape[2]), keys=(tuple(k.shape), tuple(v.shape)), dtype=q.dtype.name)
 
 
 def _heads_fit(q: Any, k: Any) -> bool:
-    """One key to a query head, or one for all, or one for a group; of known number."""
+    """As many key heads as query heads, or one for a group of them; of known number."""
     heads, keys = (tuple(x.shape)[2:] if len(x.shape) == 4 else (None, None) for x in (q, k))
-    return None not in (*heads, *keys) and heads[0] % keys[0] == 0
+    return None not in (*heads, *keys) and (heads[0] == keys[0] or (keys[0] > 1 and heads[0] % keys[0] == 0))
 
 
 def _lower(build: Builder, inputs: Sequence[ir.Value], facts: Mapping[str, Any]) -> Sequence[ir.Value]:
     q, k, v = inputs[:3]
-    groups = facts["heads"][0] // facts["heads"][1]
-    if groups > 1 and facts["heads"][1] > 1:
-        k, v = (_repeated(build, x, groups, facts["heads"][1]) for x in (k, v))
-    q, v = (build("Transpose", x, perm=(0, 2, 1, 3)) for x in (q, v))
-    if facts["causal"] and build.opset >= OPERATOR_FROM and len(inputs) == 3 and facts["heads"][1] in (1, facts["heads"][0]):
-        k = build("Transpose", k, perm=(0, 2, 1, 3))
-        y = build("Attention", q, k, v, is_causal=1, scale=facts["scale"])
+    if facts["causal"] and build.opset >= OPERATOR_FROM and len(inputs) == 3:
+        y = build("Attention", *(build("Transpose", x, perm=(0, 2, 1, 3)) for x in (q, k, v)), is_causal=1, scale=facts["scale"])
     else:
+        heads, keys = facts["heads"]
+        k, v = (x if heads == keys else repeated(build, x, 2, heads // keys, shape) for x, shape in zip((k, v), facts["keys"], strict=True))
+        q, v = (build("Transpose", x, perm=(0, 2, 1, 3)) for x in (q, v))
         y = _pieces(build, q, build("Transpose", k, perm=(0, 2, 3, 1)), v, inputs[3:], facts)
     return [build("Transpose", y, perm=(0, 2, 1, 3))]
 
@@ -72,20 +72,20 @@ def _pieces(build: Builder, q: ir.Value, k: ir.Value, v: ir.Value, more: Sequenc
     masks = [_additive(build, more[-1], dtype)] if facts["mask"] else []
     masks += [_causal(build, q, k, facts["lengths"], dtype)] if facts["causal"] else []
     if len(masks) > 1:  # the sum of two large numbers is infinite
-        masks = [build("Max", build("Add", *masks), LARGE[dtype.name])]
+        masks = [build("Max", build("Add", *masks), np.asarray(LARGE, dtype))]
     for term in [*([more[0]] if facts["bias"] else []), *masks]:
         scores = build("Add", scores, term)
     return build("MatMul", build("Softmax", scores, axis=-1), v)
 
 
 def _additive(build: Builder, mask: ir.Value, dtype: Any) -> ir.Value:
-    return build("Where", mask, np.asarray(0, dtype), LARGE[dtype.name], dtype=ir.DataType.from_numpy(dtype))
+    return build("Where", mask, np.asarray(0, dtype), np.asarray(LARGE, dtype), dtype=ir.DataType.from_numpy(dtype))
 
 
 def _causal(build: Builder, q: ir.Value, k: ir.Value, lengths: tuple[int | None, int | None], dtype: Any) -> ir.Value:
     """The additive mask that hides every key behind the query's place; q is (B, N, T, H), k (B, N, H, S)."""
     if lengths[0] is not None and lengths[1] is not None:
-        return build.constant(np.where(np.tri(*lengths, dtype=bool), np.asarray(0, dtype), LARGE[dtype.name]))
+        return build.constant(((1 - np.tri(lengths[0], lengths[1])) * LARGE).astype(dtype))
     rows, columns = (_count(build, x, axis) for x, axis in ((q, 2), (k, 3)))
     seen = build("GreaterOrEqual", build("Unsqueeze", rows, np.array([1])), columns, dtype=ir.DataType.BOOL)
     return _additive(build, seen, dtype)
@@ -95,12 +95,6 @@ def _count(build: Builder, x: ir.Value, axis: int) -> ir.Value:
     """0, 1, .. along an axis of free length."""
     shape = build("Shape", x, dtype=ir.DataType.INT64)
     return build("Range", np.array(0), build("Gather", shape, np.array(axis), axis=0), np.array(1), dtype=ir.DataType.INT64)
-
-
-def _repeated(build: Builder, x: ir.Value, times: int, heads: int) -> ir.Value:
-    """Every head ``times`` times: (B, S, heads, H) to (B, S, heads * times, H)."""
-    spread = build("Expand", build("Unsqueeze", x, np.array([3])), np.array([1, 1, 1, times, 1]))
-    return build("Reshape", spread, np.array([0, 0, heads * times, x.shape[3] if x.shape is not None and isinstance(x.shape[3], int) else -1]))
 
 
 FUNCTIONS.add(MARK, Form(_attention, _lower))

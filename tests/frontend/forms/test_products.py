@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from converter.frontend.forms.axes import merge_target, ordered, split_target
-from converter.frontend.forms.einsum import MARK, parse
+from converter.frontend.forms.einsum import MARK, parse, spelled_out
 from converter.frontend.forms.matmul import FUNCTIONS
 from tests.frontend.building import branches, chain, export, layers, operators, stir
 from tests.frontend.forms.inside import calling
@@ -73,6 +73,22 @@ def test_half_precision_and_integers() -> None:
 @pytest.mark.parametrize("equation", ["ab->ba", "aa,ab->b", "a...,b->ab", "ab,cd->ac", "ab,bc", "a,b,c->abc"])
 def test_equations_that_are_no_product_of_matrices(equation: str) -> None:
     assert parse(equation) is None
+
+
+def test_an_ellipsis_is_spelled_out() -> None:
+    assert spelled_out("...,a->...a", [2, 1]) == "bc,a->bca"
+    assert spelled_out("...a,...b->ab", [2, 3]) == "...a,...b->ab"
+    assert spelled_out("...a,b->...", [None, 1]) == "...a,b->..."
+
+
+def test_free_lengths_that_cannot_be_merged_are_spread() -> None:
+    x, y = keras.Input((None, 2, 2, 3), name="x"), keras.Input((None, 2, 3), name="y")
+    scores = calling(lambda x, y: ops.einsum("btkgh,bskh->bkgts", x, y))(x, y)
+    weight = np.random.default_rng(1).normal(size=(5, 2, 3)).astype(np.float32)
+    outputs = [scores, calling(lambda s, y: ops.einsum("bkgts,bskh->btkgh", s, y))(scores, y), calling(lambda y: ops.einsum("ibnd,hnd->ibnh", y, weight))(y)]
+    found = operators(export(keras.Model([x, y], outputs)))
+    assert found["MatMul"] == 3
+    assert not {"Einsum", "Shape"} & set(found)
 
 
 def test_letters_by_kind() -> None:
