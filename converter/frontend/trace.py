@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import ConversionError
-from converter.frontend.keras_source import CallSpec, import_keras, output_names, variable_names
+from converter.frontend import captures
+from converter.frontend.keras_source import CallSpec, import_keras, output_names, unique, variable_names
 from converter.frontend.marks import Mark, convertible_layers
 
 SCOPE = "keras_layer"
@@ -111,13 +112,21 @@ def _collect(concrete: Any, spec: CallSpec, variables: list[Any], outputs: Any, 
     names = [t.name for t in concrete.inputs]
     count, width = len(variables), len(spec.names)
     captured = dict(zip(names[count + width:], concrete.captured_inputs, strict=True))
-    resources = [name for name, t in captured.items() if t.dtype.name == "resource"]
-    if resources:
-        raise ConversionError(f"Keras model {model.name!r} reads {len(resources)} variables that Keras does not track; make them with "
-                              "self.add_weight or keras.Variable in the layer")
-    return Trace(concrete.graph, tuple(names[count:count + width]), spec.names, tuple(t.name for t in concrete.outputs),
-                 tuple(output_names(model, outputs, spec.names)), dict(zip(names[:count], variables, strict=True)),
-                 dict(zip(names[:count], variable_names(model), strict=True)), captured, paths)
+    graph, slots = concrete.graph, dict(zip(names[:count], variables, strict=True))
+    taken = variable_names(model)
+    if any(t.dtype.name == "resource" for t in captured.values()):
+        graph, read = captures.read_by_value(concrete, _untracked(model))
+        captured = {name: t for name, t in captured.items() if name not in read}
+        slots |= read
+        taken = unique([*taken, *(v.path for v in read.values())])
+    return Trace(graph, tuple(names[count:count + width]), spec.names, tuple(t.name for t in concrete.outputs),
+                 tuple(output_names(model, outputs, spec.names)), slots, dict(zip(slots, taken, strict=True)), captured, paths)
+
+
+def _untracked(model: Any) -> list[Any]:
+    """Variables of TensorFlow that layers call functions with: those of SavedModels."""
+    kept = [v for layer in model._flatten_layers() for v in getattr(getattr(layer, "captured_variables", None), "things", ())]
+    return kept + [v for layer in model._flatten_layers() for v in getattr(getattr(layer, "call_endpoint_fn", None), "variables", ())]
 
 
 @contextlib.contextmanager

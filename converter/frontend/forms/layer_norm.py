@@ -15,7 +15,7 @@ from converter.graph.build import Builder
 def _call(tracing: Tracing, layer: Any, original: Callable[..., Any], inputs: Any) -> Any:
     rank = len(inputs.shape)
     axes = sorted(axis % rank for axis in ([layer.axis] if isinstance(layer.axis, int) else layer.axis))
-    if axes != list(range(axes[0], rank)) or inputs.dtype.name != "float32" or not layer.scale:
+    if axes != list(range(axes[0], rank)) or {inputs.dtype.name, layer.compute_dtype} != {"float32"} or not layer.scale:
         return original(inputs)
     weights = [layer.gamma, *([layer.beta] if layer.center else [])]
     return tracing.leave("LayerNormalization", [inputs, *weights], layer.compute_output_spec(inputs), axis=axes[0], epsilon=layer.epsilon)
