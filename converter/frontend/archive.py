@@ -28,7 +28,7 @@ def read_config(path: Path) -> Any:
     if not path.exists():
         raise InputError(f"no such file: {path}")
     if path.is_dir():
-        raise InputError(f"{path} is a folder; a Keras model is a .keras or .h5 file (a SavedModel has no Keras layers to read)")
+        raise InputError(f"{path} is a folder; a Keras model is a .keras or .h5 file, or the folder of a SavedModel, which holds saved_model.pb")
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path} is not a Keras model by its name; known: {', '.join(SUFFIXES)}, package.module:factory")
     text = _hdf5_config(path) if path.suffix in HDF5 else _zip_config(path)

@@ -15,7 +15,7 @@ from typing import Any
 
 from converter.data import factory
 from converter.errors import ConversionError, InputError, UnsafeError, UsageError
-from converter.frontend import archive
+from converter.frontend import archive, saved_model
 from converter.frontend.native_notes import held_back
 
 
@@ -47,9 +47,11 @@ def import_keras() -> Any:
 
 
 def is_keras(source: object) -> bool:
-    """Whether ``source`` looks like a Keras model: a live one, a ``.keras`` or ``.h5`` path, or ``module:factory``."""
+    """Whether ``source`` looks like a Keras model: a live one, a ``.keras`` or ``.h5`` path, a SavedModel folder, or ``module:factory``."""
     if isinstance(source, str | Path):
         text = str(source)
+        if saved_model.is_saved_model(text):
+            return True
         return text.endswith((".keras", ".h5", ".hdf5")) or (":" in text and not Path(text).exists() and not text.endswith(".onnx"))
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(source, keras.Model)
@@ -59,7 +61,7 @@ def open_model(source: Any, *, unsafe: bool = False) -> Any:
     """The Keras model that ``source`` is or names.
 
     Args:
-        source: a live ``keras.Model``, a ``.keras`` or ``.h5`` file, or ``package.module:factory``.
+        source: a live ``keras.Model``, a ``.keras`` or ``.h5`` file, the folder of a SavedModel, or ``package.module:factory``.
         unsafe: load files that hold Python code (Lambda layers), which then runs.
 
     Raises:
@@ -73,6 +75,8 @@ def open_model(source: Any, *, unsafe: bool = False) -> Any:
     if factory.is_factory(text) and not Path(text).exists():
         return _from_factory(keras, text)
     path = Path(text)
+    if saved_model.is_saved_model(path):
+        return saved_model.open_saved_model(path, unsafe=unsafe)
     found = archive.code_in(archive.read_config(path))
     if found and not unsafe:
         raise UnsafeError(f"{path} holds Python code in {', '.join(found)}; pass --unsafe (unsafe=True) if you trust its author")
@@ -190,7 +194,7 @@ def output_names(model: Any, outputs: Any, taken: Sequence[str] = ()) -> list[st
         names = layers
     else:
         names = ["output"] if len(paths) == 1 else [f"output_{i}" for i in range(len(paths))]
-    return _unique(names, taken)
+    return unique(names, taken)
 
 
 def variable_names(model: Any) -> list[str]:
@@ -201,7 +205,7 @@ def variable_names(model: Any) -> list[str]:
     variables = list(model.variables)
     counts = Counter(v.path for v in variables)
     places = dict(_places(model, "")) if len(counts) < len(variables) else {}
-    return _unique([v.path if counts[v.path] == 1 else places.get(id(v), v.path) for v in variables])
+    return unique([v.path if counts[v.path] == 1 else places.get(id(v), v.path) for v in variables])
 
 
 def _places(layer: Any, prefix: str) -> Iterator[tuple[int, str]]:
@@ -212,7 +216,8 @@ def _places(layer: Any, prefix: str) -> Iterator[tuple[int, str]]:
         yield id(variable), f"{prefix}{variable.name}"
 
 
-def _unique(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+def unique(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+    """``names``, each with a number behind it where it occurred before or is in ``taken``."""
     wanted, given = {*names}, {*taken}
     result: list[str] = []
     for name in names:

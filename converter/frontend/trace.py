@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import ConversionError
-from converter.frontend import untranslatable
+from converter.frontend import captures, untranslatable
 from converter.frontend.functions import plain_functions
-from converter.frontend.keras_source import CallSpec, import_keras, output_names, variable_names
+from converter.frontend.keras_source import CallSpec, import_keras, output_names, unique, variable_names
 from converter.frontend.marks import Mark, convertible_layers
 from converter.frontend.state import Kept, kept_by
 
@@ -132,14 +132,22 @@ def _collect(
     names = [t.name for t in concrete.inputs]
     count, width = len(variables), len(spec.names) + len(kept)
     captured = dict(zip(names[count + width:], concrete.captured_inputs, strict=True))
-    resources = [name for name, t in captured.items() if t.dtype.name == "resource"]
-    if resources:
-        raise ConversionError(f"Keras model {model.name!r} reads {len(resources)} variables that Keras does not track; make them with "
-                              "self.add_weight or keras.Variable in the layer (if it draws random numbers: they have no ONNX form)")
+    graph, slots = concrete.graph, dict(zip(names[:count], variables, strict=True))
+    taken = variable_names(model)
+    if any(t.dtype.name == "resource" for t in captured.values()):
+        graph, read = captures.read_by_value(concrete, _untracked(model))
+        captured = {name: t for name, t in captured.items() if name not in read}
+        slots |= read
+        taken = unique([*taken, *(v.path for v in read.values())])
     given, made = (*spec.names, *(k.given for k in kept)), (*output_names(model, outputs, spec.names), *(k.left for k in kept))
-    return Trace(concrete.graph, tuple(names[count:count + width]), given, tuple(t.name for t in concrete.outputs), made,
-                 dict(zip(names[:count], variables, strict=True)), dict(zip(names[:count], variable_names(model), strict=True)), captured, paths,
-                 kept=kept)
+    return Trace(graph, tuple(names[count:count + width]), given, tuple(t.name for t in concrete.outputs), made, slots,
+                 dict(zip(slots, taken, strict=True)), captured, paths, kept=kept)
+
+
+def _untracked(model: Any) -> list[Any]:
+    """Variables of TensorFlow that layers call functions with: those of SavedModels."""
+    kept = [v for layer in model._flatten_layers() for v in getattr(getattr(layer, "captured_variables", None), "things", ())]
+    return kept + [v for layer in model._flatten_layers() for v in getattr(getattr(layer, "call_endpoint_fn", None), "variables", ())]
 
 
 @contextlib.contextmanager

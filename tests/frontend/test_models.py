@@ -265,9 +265,8 @@ class Hoarder(layers.Layer):
         return x * self.secret
 
 
-def test_a_variable_that_keras_does_not_track_is_refused() -> None:
-    with pytest.raises(ConversionError, match=r"reads 1 variables that Keras does not track.*add_weight"):
-        export(chain((4,), Hoarder()))
+def test_a_variable_that_keras_does_not_track_is_a_weight_too() -> None:
+    assert operators(export(chain((4,), Hoarder()))) == {"Mul": 1}
 
 
 class Keeper(layers.Layer):
