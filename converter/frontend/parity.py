@@ -18,7 +18,7 @@ from converter.frontend.reference import KerasRunner
 from converter.graph import query
 from converter.spec.quant import Array
 from converter.verify import compare
-from converter.verify.policy import BEHIND_LOGITS, DEFAULT
+from converter.verify.policy import BEHIND_LOGITS, DEFAULT, SATURATED
 from converter.verify.session import Session
 
 Outputs = Mapping[str, Array]
@@ -116,7 +116,7 @@ def _compare(
 
 def _rounds(expected: Array, got: Array, usual: float) -> bool:
     """Whether two float outputs differ by less than rounding costs in values as large as ``usual``."""
-    floor = DEFAULT.rounding_floor(str(expected.dtype), usual)
+    floor = SATURATED.rounding_floor(str(expected.dtype), usual)
     if not floor or expected.shape != got.shape or expected.dtype != got.dtype or not expected.size:
         return False
     with np.errstate(all="ignore"):
