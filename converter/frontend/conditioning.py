@@ -14,7 +14,7 @@ from converter.errors import InputError
 from converter.frontend.reference import KerasRunner
 from converter.spec.quant import Array
 from converter.verify import compare
-from converter.verify.policy import DEFAULT, EPSILON
+from converter.verify.policy import EPSILON, SATURATED
 
 MARGIN, TRIES = 4.0, 3
 """How much further than Keras itself an edge output may move: the largest change of a few tries is not the largest there is."""
@@ -52,7 +52,7 @@ class Conditioning:
 
     def _cancels(self, failure: compare.Failure, expected: Mapping[str, Array]) -> bool:
         peak = self._peaks.get(failure.output)
-        return failure.error is not None and peak is not None and failure.error <= DEFAULT.rounding_floor(expected[failure.output].dtype.name, peak)
+        return failure.error is not None and peak is not None and failure.error <= SATURATED.rounding_floor(expected[failure.output].dtype.name, peak)
 
     def _moves(self, feeds: Mapping[str, Array], expected: Mapping[str, Array]) -> dict[str, float]:
         """Largest change of every output when the inputs change by an epsilon of random sign."""

@@ -94,3 +94,6 @@ DEFAULT = Policy()
 BEHIND_LOGITS = Policy(rounding=64.0)
 """For probabilities whose logits are compared too. A softmax over 1000 classes sums 1000 terms, which costs 8 to 10 epsilons of every
 probability, as much as the whole range of an untrained network's probabilities."""
+SATURATED = Policy(rounding=64.0)
+"""For values that are far smaller than the output usually is. A gate that is shut is wrong by half an epsilon of 1, not of its value, and is
+multiplied with a state that is larger than the output, by up to a hundred times on the widest inputs that are tried."""

@@ -86,7 +86,8 @@ def variables(cell: Any) -> list[Any]:
 
 
 def _name(keras: Any, function: Any) -> str | None:
-    return next((name for name in ACTIVATIONS if getattr(keras.activations, name) is function), None)
+    """The name of an activation, which may be that of ``keras.activations`` or of ``keras.ops``."""
+    return next((name for name in ACTIVATIONS if function is getattr(keras.activations, name) or function is getattr(keras.ops, name, None)), None)
 
 
 def attributes(cells: Sequence[Cell], direction: str) -> dict[str, Any]:

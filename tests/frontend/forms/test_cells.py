@@ -33,6 +33,7 @@ def test_every_activation_computes_what_keras_computes() -> None:
     (L.GRUCell(3, reset_after=False), cells.Cell("GRU", 3, ("sigmoid", "tanh"), "input")),
     (L.GRUCell(3), cells.Cell("GRU", 3, ("sigmoid", "tanh"), "both", True)),
     (L.SimpleRNNCell(3, activation=None), cells.Cell("RNN", 3, ("linear",), "input")),
+    (L.SimpleRNNCell(3, activation=keras.ops.relu), cells.Cell("RNN", 3, ("relu",), "input")),
     (L.LSTMCell(3, activation="gelu"), None), (L.LSTMCell(3, dtype="float16"), None), (L.LSTMCell(3, dtype="mixed_float16"), None),
     (L.StackedRNNCells([L.LSTMCell(3)]), None)])
 def test_a_cell_is_described_or_left_alone(cell: Any, expected: cells.Cell | None) -> None:
