@@ -28,7 +28,8 @@ class SimplifyActivations(GraphPass):
     def rewrite(self, model: ir.Model) -> int:
         """One walk: each clamp looks at the clamp in front of it, which is already simplified."""
         count = sum(_rewrite(model, node) for node in model.graph)
-        edit.drop_unused(model)
+        if count:
+            edit.drop_unused(model)
         return count
 
 

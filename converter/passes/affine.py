@@ -36,7 +36,8 @@ class FoldAffineAfter(GraphPass):
             if query.is_standard(node, *LINEAR) and _foldable(node):
                 while _fold_reader(model, node):
                     count += 1
-        edit.drop_unused(model)
+        if count:
+            edit.drop_unused(model)
         return count
 
 

@@ -33,7 +33,8 @@ class FoldAffineBefore(GraphPass):
             if query.is_standard(node, "Conv", "Gemm") and _foldable(node):
                 while _fold_feeder(model, node):
                     count += 1
-        edit.drop_unused(model)
+        if count:
+            edit.drop_unused(model)
         return count
 
 

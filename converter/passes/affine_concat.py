@@ -28,7 +28,8 @@ class AffineBeforeConcat(GraphPass):
             if query.is_standard(node, "Concat") and _parts(node):
                 while _move_reader(model, node):
                     count += 1
-        edit.drop_unused(model)
+        if count:
+            edit.drop_unused(model)
         return count
 
 

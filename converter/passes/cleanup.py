@@ -28,7 +28,8 @@ class RemoveNoOps(GraphPass):
                     continue
                 edit.bypass(node, source)
                 count += 1
-        edit.drop_unused(model)
+        if count:
+            edit.drop_unused(model)
         return count
 
 

@@ -27,7 +27,8 @@ class FoldConstants(GraphPass):
     def rewrite(self, model: ir.Model) -> int:
         """Walk once in topological order, so that chains fold in one go."""
         count = sum(_lift(model, node) if query.is_standard(node, "Constant") else _fold(model, node) for node in model.graph)
-        edit.drop_unused(model)
+        if count:
+            edit.drop_unused(model)
         return count
 
 

@@ -59,7 +59,8 @@ class FlattenInChannelsFirst(GraphPass):
     def rewrite(self, model: ir.Model) -> int:
         """One walk over the Gemm nodes."""
         count = sum(_drop_transpose(model, node) for node in model.graph if query.is_standard(node, "Gemm"))
-        edit.drop_unused(model)
+        if count:
+            edit.drop_unused(model)
         return count
 
 

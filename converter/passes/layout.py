@@ -34,7 +34,7 @@ class SinkTransposes(GraphPass):
 
     def rewrite(self, model: ir.Model) -> int:
         """One walk; new transposes are put behind the node they were moved past, so they are met again later."""
-        wanted = layout_wanted.wanted(model)
+        wanted = layout_wanted.wanted(model) if any(node.op_type in COSTLY for node in model.graph) else {}
         seeds = [seed for value in query.true_inputs(model) if (seed := _seed(model, value)) is not None]
         count = len(seeds)
         for node in model.graph:

@@ -25,7 +25,8 @@ class FoldPad(GraphPass):
     def rewrite(self, model: ir.Model) -> int:
         """One walk; a Pad that several nodes read is folded into each of them that can take it."""
         count = sum(_fold(node) for node in model.graph if query.is_standard(node, "Conv", *POOLS))
-        edit.drop_unused(model)
+        if count:
+            edit.drop_unused(model)
         return count
 
 

@@ -20,7 +20,8 @@ class ReduceMeanToPool(GraphPass):
     def rewrite(self, model: ir.Model) -> int:
         """One walk."""
         count = sum(_rewrite(model, node) for node in model.graph if query.is_standard(node, "ReduceMean"))
-        edit.drop_unused(model)
+        if count:
+            edit.drop_unused(model)
         return count
 
 

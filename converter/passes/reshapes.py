@@ -22,7 +22,8 @@ class MergeReshapes(GraphPass):
     def rewrite(self, model: ir.Model) -> int:
         """One walk; what a Reshape reads is already merged."""
         count = sum(_rewrite(node) for node in model.graph if query.is_standard(node, "Reshape"))
-        edit.drop_unused(model)
+        if count:
+            edit.drop_unused(model)
         return count
 
 

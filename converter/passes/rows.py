@@ -19,7 +19,8 @@ class MatMulOfRows(GraphPass):
     def rewrite(self, model: ir.Model) -> int:
         """One walk over the products."""
         count = sum(_join(node) for node in model.graph if query.is_standard(node, "MatMul"))
-        edit.drop_unused(model)
+        if count:
+            edit.drop_unused(model)
         return count
 
 
