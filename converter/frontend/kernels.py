@@ -5,17 +5,19 @@ Exact: the numbers of the narrow type are numbers of the wide one, sums and prod
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx_ir as ir
 
 from converter.frontend.operators.writer import Writer
 from converter.graph import edit, query
 
 T = ir.DataType
-WIDE = {T.BOOL: T.INT32, T.INT8: T.INT32, T.UINT8: T.INT32, T.INT16: T.INT32, T.UINT16: T.INT32, T.UINT32: T.INT64}
+WIDE: Mapping[ir.DataType, ir.DataType] = {T.BOOL: T.INT32, T.INT8: T.INT32, T.UINT8: T.INT32, T.INT16: T.INT32, T.UINT16: T.INT32, T.UINT32: T.INT64}
 WHOLE = frozenset({T.INT32, T.INT64})
 BYTES = WHOLE | {T.INT8, T.UINT8}
 UNSIGNED = BYTES | {T.UINT32, T.UINT64}
-TAKEN = {
+TAKEN: Mapping[str, frozenset[ir.DataType]] = {
     "ReduceSum": WHOLE, "ReduceProd": WHOLE, "CumSum": WHOLE, "Pow": WHOLE, "Einsum": WHOLE,
     "ReduceMax": BYTES, "ReduceMin": BYTES, "ArgMax": BYTES, "ArgMin": BYTES, "Relu": WHOLE | {T.INT8},
     "Max": UNSIGNED, "Min": UNSIGNED, "Clip": UNSIGNED, "Pad": UNSIGNED | {T.BOOL}, "Where": WHOLE | {T.UINT8},
