@@ -31,7 +31,7 @@ def widen(model: ir.Model) -> None:
         if query.is_standard(node, *TAKEN):
             value = query.input_at(node, 1 if node.op_type == "Where" else 0)
             kind = value.dtype if value is not None else None
-            if kind in WIDE and kind not in TAKEN[node.op_type]:
+            if kind is not None and kind in WIDE and kind not in TAKEN[node.op_type]:
                 _widen(model, node, kind)
 
 
