@@ -190,7 +190,6 @@ def test_loops_are_exported_with_parity() -> None:
 REFUSED: dict[str, tuple[tuple[int, ...], Any, str]] = {
     "lanczos": (IMAGE, L.UpSampling2D(2, interpolation="lanczos3", name="culprit"), "culprit: ScaleAndTranslate"),
     "antialias": (IMAGE, L.Resizing(7, 9, antialias=True, name="culprit"), "culprit: ScaleAndTranslate"),
-    "bins": ((4,), L.Discretization([0.0, 1.0], name="culprit"), "culprit: Bucketize"),
     "inner": (IMAGE, chain(IMAGE, L.Resizing(7, 9, antialias=True, name="culprit")), "functional.*/culprit: ScaleAndTranslate"),
     "LSTM": ((6, 3), L.LSTM(2, name="culprit"), "culprit/lstm_cell/kernel.*culprit: StatelessWhile"),
     "bidirectional": ((6, 3), L.Bidirectional(L.LSTM(2, name="inner"), name="culprit"), "culprit/forward_inner: StatelessWhile"),
