@@ -186,7 +186,6 @@ def test_preprocessing_and_normalization() -> None:
 REFUSED: dict[str, tuple[tuple[int, ...], Any, str]] = {
     "lanczos": (IMAGE, L.UpSampling2D(2, interpolation="lanczos3", name="culprit"), "culprit: ScaleAndTranslate"),
     "antialias": (IMAGE, L.Resizing(7, 9, antialias=True, name="culprit"), "culprit: ScaleAndTranslate"),
-    "bins": ((4,), L.Discretization([0.0, 1.0], name="culprit"), "culprit: Bucketize"),
     "inner": (IMAGE, chain(IMAGE, L.Resizing(7, 9, antialias=True, name="culprit")), "functional.*/culprit: ScaleAndTranslate"),
     "cubic": (IMAGE, L.Resizing(7, 9, interpolation="bicubic", name="culprit"), r"output 'culprit'.*culprit \(Resize\)"),
     "inverse": ((4, 4), L.Activation(keras.ops.inv, name="culprit"), "culprit: MatrixInverse|culprit.*inv"),

@@ -54,6 +54,15 @@ def _select(build: Writer, op: Operation) -> list[ir.Value]:
     return [build.where(condition, a, b)]
 
 
+def _near(build: Writer, op: Operation) -> list[ir.Value]:
+    return [build.compare("Less", build("Abs", build("Sub", *op.inputs)), float(op.attributes.get("tolerance", 1e-5)))]
+
+
+def _half_of_squares(build: Writer, op: Operation) -> list[ir.Value]:
+    x = op.inputs[0]
+    return [build("Mul", build.reduce("ReduceSum", build("Mul", x, x), range(op.rank())), build.like(x, 0.5))]
+
+
 def _nextafter(build: Writer, op: Operation) -> list[ir.Value]:
     raise NotInONNXError("ONNX has no neighbours of a float; add a small constant instead")
 
@@ -66,4 +75,6 @@ OPERATORS.add("Xlog1py", _zero_where_x_is(lambda build, x, y: build("Mul", x, _l
 OPERATORS.add("Xdivy", _zero_where_x_is(lambda build, x, y: build("Div", x, y)))
 OPERATORS.add("Select", _select)
 OPERATORS.add("SelectV2", _select)
+OPERATORS.add("ApproximateEqual", _near)
+OPERATORS.add("L2Loss", _half_of_squares)
 OPERATORS.add("NextAfter", _nextafter)

@@ -5,6 +5,8 @@
     Bucketize(x)             the same, with constant boundaries             digitize, Discretization
     DenseBincount(x, n)      how many of x are i, for i < n                 bincount
     InTopKV2(p, t, k)        whether fewer than k of p are above p[t]
+    HistogramFixedWidth      how many of x are in each of n ranges of one width
+    NthElement(x, n)         the last of the n + 1 least
 
 Memory is that of all pairs; ONNX has no binary search.
 """
@@ -69,6 +71,29 @@ def _in_top_k(build: Writer, op: Operation) -> list[ir.Value]:
     return [build("And", build.compare("Less", above, build.cast(k, INT64)), build.compare("Equal", rest, 0), dtype=BOOL)]
 
 
+def _histogram(build: Writer, op: Operation) -> list[ir.Value]:
+    """What is out of range counts for the first and the last bin."""
+    x, limits, count = op.inputs
+    low, high = (build("Gather", limits, build.constant(np.array(i, np.int64)), axis=0) for i in (0, 1))
+    bins = build.cast(count, INT64)
+    width = build("Div", build("Sub", high, low), build.cast(bins, op.types[0]))
+    place = build("Floor", build("Div", build("Sub", build("Reshape", x, build.ints(-1)), low), width))
+    last = build("Sub", build.cast(bins, op.types[0]), build.like(x, 1))
+    place = build.cast(build("Max", build("Min", place, last), build.like(x, 0)), INT64)
+    numbers = build("Range", build.constant(np.array(0, np.int64)), bins, build.constant(np.array(1, np.int64)), dtype=INT64)
+    return [_count(build, build.compare("Equal", build("Unsqueeze", place, build.ints(1)), numbers), 0)]
+
+
+def _nth(build: Writer, op: Operation) -> list[ir.Value]:
+    x, n = op.inputs
+    k = build("Reshape", build("Add", build.cast(n, INT64), build.constant(np.array(1, np.int64))), build.ints(1))
+    ordered, places = build.several("TopK", x, k, count=2, axis=-1, largest=int(bool(op.attributes.get("reverse"))), sorted=1)
+    places.type = ir.TensorType(INT64)
+    return [build("Gather", ordered, build.cast(n, INT64), axis=op.rank() - 1)]
+
+
+OPERATORS.add("HistogramFixedWidth", _histogram)
+OPERATORS.add("NthElement", _nth)
 OPERATORS.add("LowerBound", _bound("Less"))
 OPERATORS.add("UpperBound", _bound("LessOrEqual"))
 OPERATORS.add("Bucketize", _bucketize)

@@ -49,6 +49,27 @@ def _cross(build: Writer, op: Operation) -> list[ir.Value]:
     return [build("Sub", build("Mul", turned(a, 1, 2, 0), turned(b, 2, 0, 1)), build("Mul", turned(a, 2, 0, 1), turned(b, 1, 2, 0)))]
 
 
+def _rank(build: Writer, op: Operation) -> list[ir.Value]:
+    return [build.constant(np.array(op.rank(), np.int32))]
+
+
+def _shapes(build: Writer, op: Operation) -> list[ir.Value]:
+    return [build.shape(x) for x in op.inputs]
+
+
+def _unravel(build: Writer, op: Operation) -> list[ir.Value]:
+    """One row of places for every axis; the last axis counts fastest."""
+    lengths = [int(n) for n in op.known(1)]
+    rest, rows = build.cast(op.inputs[0], INT64), []
+    for length in reversed(lengths):
+        rows.append(build("Unsqueeze", build("Mod", rest, build.like(rest, length)), build.ints(0)))
+        rest = build("Div", rest, build.like(rest, length))
+    return [build("Concat", *reversed(rows), axis=0)]
+
+
+OPERATORS.add("Rank", _rank)
+OPERATORS.add("ShapeN", _shapes)
+OPERATORS.add("UnravelIndex", _unravel)
 OPERATORS.add("XlaDynamicUpdateSlice", _update_slice)
 OPERATORS.add("BroadcastArgs", _broadcast_args)
 OPERATORS.add("Cross", _cross)
