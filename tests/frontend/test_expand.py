@@ -13,7 +13,11 @@ from tests.frontend.building import branches, export
 
 
 def test_what_is_passed_on_has_an_expansion() -> None:
-    assert set(expand.passed_on()) <= set(EXPANSIONS.names())
+    assert set(expand.OURS) <= set(EXPANSIONS.names())
+
+
+def test_a_resize_of_whole_numbers_gives_floats() -> None:
+    assert export(branches((6, 5, 3), {"y": Call(lambda x: tf.image.resize(x, (7, 9)))}, dtype="uint8"))
 
 
 def test_every_expansion_is_of_an_operator_that_tensorflow_has() -> None:

@@ -59,6 +59,8 @@ def apply(site: Site) -> ir.Value | Pair:
     if op_type == "Cast":
         to = ir.DataType(query.integer(site.node, "to", 0))
         return build("Cast", pair(site).real, to=to, dtype=to)
+    if op_type in ("Shape", "Size"):
+        return build(op_type, pair(site).real, dtype=ir.DataType.INT64, **query.attributes(site.node))
     if op_type in MOVES:
         return _moved(site)
     if op_type not in ("Add", "Sub", "Mul"):

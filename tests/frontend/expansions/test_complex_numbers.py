@@ -27,6 +27,7 @@ def test_arithmetic_and_moves() -> None:
         "magnitude": lambda x: tf.abs(tf.complex(x, 2 * x)),
         "angle": lambda x: tf.math.angle(tf.complex(x, x[:, ::-1])),
         "upright": lambda x: tf.math.angle(tf.complex(0 * x, x)),
+        "length": lambda x: tf.cast(tf.shape(tf.complex(x, x))[1:], tf.float32) * x[:, :1],
         "dropped": lambda x: tf.math.real(tf.complex(x, 2 * x)) * 2,
     }
     exported = export(branches((6,), {name: Call(step) for name, step in steps.items()}))
