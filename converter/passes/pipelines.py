@@ -7,6 +7,7 @@ from converter.passes.affine import FoldAffineAfter
 from converter.passes.affine_before import FoldAffineBefore
 from converter.passes.base import GraphPass
 from converter.passes.cleanup import DropUnused, MergeEqual, RemoveNoOps, SortAndShape
+from converter.passes.compose import ComposeOperators
 from converter.passes.constants import FoldConstants
 from converter.passes.dense import FlattenInChannelsFirst, MatMulToGemm
 from converter.passes.layout import SinkTransposes
@@ -27,6 +28,7 @@ def clean() -> list[GraphPass]:
         RemoveNoOps(),             # transposes that became the identity
         SortAndShape(missing_only=True),  # shapes of what was moved
         SimplifyActivations(),     # before folds, so that Relu and Clip stand where engines look for them
+        ComposeOperators(),        # needs constants folded and ranks; whole operators are easier to see than their pieces
         MatMulToGemm(),            # gives dense layers a place for a bias
         FoldAffineAfter(),         # BatchNorm and bias behind convolution and dense
         FoldPad(),                 # before the next line: a padded convolution takes no shift from in front
