@@ -8,6 +8,7 @@ from converter.passes.affine_before import FoldAffineBefore
 from converter.passes.affine_concat import AffineBeforeConcat
 from converter.passes.base import GraphPass
 from converter.passes.cleanup import DropUnused, MergeEqual, RemoveNoOps, SortAndShape
+from converter.passes.compose import ComposeOperators
 from converter.passes.constants import FoldConstants
 from converter.passes.dense import FlattenInChannelsFirst, MatMulToGemm
 from converter.passes.layout import SinkTransposes
@@ -31,6 +32,7 @@ def clean() -> list[GraphPass]:
         RemoveNoOps(),             # transposes that became the identity, products with a one that was computed
         SortAndShape(missing_only=True),  # shapes of what was moved
         SimplifyActivations(),     # before folds, so that Relu and Clip stand where engines look for them
+        ComposeOperators(),        # needs constants folded and ranks; whole operators are easier to see than their pieces
         MatMulToGemm(),            # gives dense layers a place for a bias
         AffineBeforeConcat(),      # BatchNorm behind convolutions side by side, on its way into them
         FoldAffineAfter(),         # BatchNorm and bias behind convolution and dense
