@@ -10,7 +10,7 @@ from typing import Any
 import onnx_ir as ir
 
 from converter.errors import ConversionError, UsageError
-from converter.frontend import lift, marks, operators, repair
+from converter.frontend import lift, marks, operators, recurrent_loops, repair
 from converter.frontend.trace import SCOPE, Trace
 from converter.graph import io
 
@@ -54,8 +54,9 @@ def _convert(traced: Trace, opset: int) -> bytes:
         logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
         inputs = [*traced.inputs, *traced.variables, *traced.constants]
         try:
-            lowered = tfonnx.process_tf_graph(traced.graph, opset=opset, input_names=inputs, output_names=list(traced.outputs),
-                                              custom_op_handlers=operators.handlers())
+            with recurrent_loops.left_alone(tfonnx):
+                lowered = tfonnx.process_tf_graph(traced.graph, opset=opset, input_names=inputs, output_names=list(traced.outputs),
+                                                  custom_op_handlers=operators.handlers())
             return bytes(lowered.make_model("converter").SerializeToString())
         except (ValueError, TypeError, KeyError, NotImplementedError, AssertionError, AttributeError, IndexError, RuntimeError) as error:
             raise ConversionError(f"tf2onnx cannot convert this model: {_with_layers(str(error), traced)[:600]}{_suspects(traced)}") from error
