@@ -29,12 +29,22 @@ def _call(tracing: Tracing, layer: Any, original: Callable[..., Any], inputs: An
         return original(inputs, training=training, mask=mask)
     given = {"training": training} if inner._call_has_training_arg else {}
     if inner._call_has_mask_arg and mask is not None:
-        given["mask"] = tf.reshape(mask, _lengths(tf, mask, 2, [-1]))
-    made = inner.call(tf.reshape(inputs, _lengths(tf, inputs, 2, [-1])), **given)
+        given["mask"] = merged(tf, mask)
+    made = inner.call(merged(tf, inputs), **given)
     if not isinstance(made, tf.Tensor):
         return original(inputs, training=training, mask=mask)
-    output = tf.reshape(made, _lengths(tf, made, 1, list(_ahead(tf, inputs))))
-    output.set_shape([*inputs.shape[:2], *made.shape[1:]])
+    return parted(tf, made, inputs)
+
+
+def merged(tf: Any, value: Any) -> Any:
+    """``(batch, time, ...)`` as ``(batch * time, ...)``."""
+    return tf.reshape(value, _lengths(tf, value, 2, [-1]))
+
+
+def parted(tf: Any, value: Any, like: Any) -> Any:
+    """``(batch * time, ...)`` with the batch and time of ``like``."""
+    output = tf.reshape(value, _lengths(tf, value, 1, list(_ahead(tf, like))))
+    output.set_shape([*like.shape[:2], *value.shape[1:]])
     return output
 
 
