@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +33,15 @@ class Exported:
     name: str
 
 
-def export_graph(source: Any, stages: Stages, *, input_spec: Any = None, opset: int | None = None, unsafe: bool = False) -> Exported:
+def export_graph(
+    source: Any, stages: Stages, *, input_spec: Any = None, opset: int | None = None, unsafe: bool = False, axes: Mapping[str, str] | None = None,
+) -> Exported:
     """The clean float graph of a Keras model.
 
     Raises:
         InputError, UnsafeError: the source cannot be read.
         ConversionError: it cannot be converted; the layer and the operator are named.
+        UsageError: ``opset`` or ``axes`` does not fit.
         ParityError: the graph does not compute what Keras computes.
     """
     with stages.stage("load"):
@@ -47,7 +51,7 @@ def export_graph(source: Any, stages: Stages, *, input_spec: Any = None, opset: 
         traced = trace.trace(model, spec)
     with stages.stage("lower"):
         graph = lower.lower(traced, lower.DEFAULT_OPSET if opset is None else opset)
-        bind.bind(graph, traced)
+        bind.bind(graph, traced, axes)
     with stages.stage("clean"):
         changes = base.run(graph, pipelines.clean())
         graph.graph.name = model.name
