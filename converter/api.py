@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,18 @@ if TYPE_CHECKING:
 
 
 def export(
-    model: Any, path: str | Path, *, input_spec: Any = None, opset: int | None = None, unsafe: bool = False, force: bool = True,
-    progress: Listener = SILENT,
+    model: Any, path: str | Path, *, input_spec: Any = None, opset: int | None = None, axes: Mapping[str, str] | None = None, unsafe: bool = False,
+    force: bool = True, progress: Listener = SILENT,
 ) -> Report:
     """Write a Keras model as a clean float ONNX file, proved equal to Keras.
 
     Args:
-        model: a live ``keras.Model``, a ``.keras`` or ``.h5`` file, or ``"package.module:factory"``.
+        model: a live ``keras.Model``, a ``.keras`` or ``.h5`` file, the folder of a SavedModel, or ``"package.module:factory"``.
         path: file to write; it appears only after the ONNX checker, onnxruntime and numeric parity have passed.
         input_spec: nested structure of objects with ``shape`` and ``dtype``, for subclassed models that were never called.
         opset: of the default ONNX domain, 13 to 23; 23 by default.
+        axes: names of free axes of inputs by ``input:axis``, for example ``{"image:1": "rows"}``; by default ``batch`` and, for example,
+            ``image_height``. One name for axes of several inputs says that they have one length.
         unsafe: load files that hold Python code (Lambda layers).
         force: replace an existing file.
         progress: hears about the stages.
@@ -45,7 +48,7 @@ def export(
 
     stages = Stages(progress)
     atomic.check_free(path, force=force)
-    exported = export_graph(model, stages, input_spec=input_spec, opset=opset, unsafe=unsafe)
+    exported = export_graph(model, stages, input_spec=input_spec, opset=opset, unsafe=unsafe, axes=axes)
     with stages.stage("write"):
         size = atomic.write_file(path, lambda file: io.save(exported.graph, file))
     _written(exported.report, path, size)

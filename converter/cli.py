@@ -162,16 +162,23 @@ def _refused(error: VerdictError, folder: Path, as_json: bool, quiet: bool) -> i
 @click.argument("model")
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="ONNX file to write.")
 @click.option("--opset", type=int, help="Opset of the default domain, 13 to 23.  [default: 23]")
+@click.option("--axis", "axes", multiple=True, metavar="INPUT:AXIS=NAME",
+              help="Name a free axis, for example image:1=rows; may be given several times, and with one name for axes of one length.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @_model_options
 @common
-def export(model: str, out: Path, as_json: bool, quiet: bool, debug: bool, **options: Any) -> int:
+def export(model: str, out: Path, axes: tuple[str, ...], as_json: bool, quiet: bool, debug: bool, **options: Any) -> int:
     """Export MODEL to a clean float ONNX file, proved equal to Keras.
 
-    MODEL is a .keras or .h5 file, or module:factory.
+    MODEL is a .keras or .h5 file, the folder of a SavedModel, or module:factory.
     """
     from converter import api
 
+    pairs = [text.rpartition("=") for text in axes]
+    wrong = [text for text, (key, _, name) in zip(axes, pairs, strict=True) if ":" not in key or not name]
+    if wrong:
+        raise UsageError(f"cannot read --axis {wrong[0]}; it is INPUT:AXIS=NAME, for example image:1=rows")
+    options["axes"] = {key: name for key, _, name in pairs}
     with console.working(quiet or as_json, debug) as progress:
         report = api.export(model, out, progress=progress, **options)
     return _finish(report, as_json, quiet)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from converter.frontend.axes import name_axes
 from converter.frontend.lower import layer_of
 from converter.frontend.trace import Trace
 from converter.graph import ledger, names, query
@@ -15,8 +16,13 @@ from converter.graph.query import LAYER_KEY
 from converter.spec.quant import Array
 
 
-def bind(model: ir.Model, traced: Trace) -> None:
-    """Turn the variable inputs of ``model`` into initializers, start its ledger, and name inputs, outputs and nodes."""
+def bind(model: ir.Model, traced: Trace, axes: Mapping[str, str] | None = None) -> None:
+    """Turn the variable inputs of ``model`` into initializers, start its ledger, and name inputs, outputs, their axes and nodes.
+
+    Args:
+        model, traced: a lowered graph and where it came from.
+        axes: see :func:`converter.frontend.axes.name_axes`.
+    """
     graph = model.graph
     model.meta[ledger.META] = ledger.Ledger(opset=query.opset(model))
     book = ledger.of(model)
@@ -33,6 +39,7 @@ def bind(model: ir.Model, traced: Trace) -> None:
             _become_initializer(model, by_name[name], array, name)
             book.constant(query.name_of(by_name[name]), array)
     _name_ends(model, traced, free)
+    name_axes(model, axes)
     _name_nodes(model, traced)
 
 
@@ -77,19 +84,8 @@ def _name_ends(model: ir.Model, traced: Trace, free: dict[str, ir.Value]) -> Non
     for old, name in zip(traced.inputs, traced.input_names, strict=True):
         if old in free:
             free[old].name = names.fresh_name(model, name)
-            _free_batch(free[old])
     for value, name in zip(model.graph.outputs, traced.output_names, strict=True):
         value.name = names.fresh_name(model, name)
-        _free_batch(value)
-
-
-def _free_batch(value: ir.Value) -> None:
-    """Call the first axis ``batch`` and give other free axes a number, where the shape is known."""
-    if value.shape is not None and len(value.shape):
-        dims: list[int | str] = [d if isinstance(d, int) else f"{value.name}_{i}" for i, d in enumerate(value.shape)]
-        if not isinstance(dims[0], int):
-            dims[0] = "batch"
-        value.shape = ir.Shape(dims)
 
 
 def _name_nodes(model: ir.Model, traced: Trace) -> None:

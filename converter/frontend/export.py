@@ -35,12 +35,15 @@ class Exported:
     places: Mapping[str, str] = field(default_factory=dict)
 
 
-def export_graph(source: Any, stages: Stages, *, input_spec: Any = None, opset: int | None = None, unsafe: bool = False) -> Exported:
+def export_graph(
+    source: Any, stages: Stages, *, input_spec: Any = None, opset: int | None = None, unsafe: bool = False, axes: Mapping[str, str] | None = None,
+) -> Exported:
     """The clean float graph of a Keras model.
 
     Raises:
         InputError, UnsafeError: the source cannot be read.
         ConversionError: it cannot be converted; the layer and the operator are named.
+        UsageError: ``opset`` or ``axes`` does not fit.
         ParityError: the graph does not compute what Keras computes.
     """
     with stages.stage("load"):
@@ -50,7 +53,7 @@ def export_graph(source: Any, stages: Stages, *, input_spec: Any = None, opset: 
         traced = trace.trace(model, spec)
     with stages.stage("lower"):
         graph = lower.lower(traced, lower.DEFAULT_OPSET if opset is None else opset)
-        bind.bind(graph, traced)
+        bind.bind(graph, traced, axes)
     with stages.stage("clean"):
         changes = base.run(graph, pipelines.clean())
         graph.graph.name = model.name
