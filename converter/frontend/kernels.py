@@ -1,6 +1,7 @@
 """Casts around operators for which ONNX, or ONNX Runtime on a CPU, has no kernel of a whole-number type.
 
 Exact: the numbers of the narrow type are numbers of the wide one, sums and products wrap around alike, and the result is cast back.
+A cast of floats to a narrow type goes by way of int32 too: what does not fit then wraps around, as in TensorFlow, and does not saturate.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from converter.graph import edit, query
 
 T = ir.DataType
 WIDE: Mapping[ir.DataType, ir.DataType] = {T.BOOL: T.INT32, T.INT8: T.INT32, T.UINT8: T.INT32, T.INT16: T.INT32, T.UINT16: T.INT32, T.UINT32: T.INT64}
+FLOATS = frozenset({T.FLOAT, T.DOUBLE, T.FLOAT16})
 WHOLE = frozenset({T.INT32, T.INT64})
 BYTES = WHOLE | {T.INT8, T.UINT8}
 UNSIGNED = BYTES | {T.UINT32, T.UINT64}
@@ -28,11 +30,20 @@ TAKEN: Mapping[str, frozenset[ir.DataType]] = {
 def widen(model: ir.Model) -> None:
     """Put the casts in, in place, in subgraphs too; values of unknown type are left alone."""
     for node in list(model.graph.all_nodes()):
-        if query.is_standard(node, *TAKEN):
+        if query.is_standard(node, "Cast"):
+            _wrap_around(model, node)
+        elif query.is_standard(node, *TAKEN):
             value = query.input_at(node, 1 if node.op_type == "Where" else 0)
             kind = value.dtype if value is not None else None
             if kind is not None and kind in WIDE and kind not in TAKEN[node.op_type]:
                 _widen(model, node, kind)
+
+
+def _wrap_around(model: ir.Model, node: ir.Node) -> None:
+    source, target = node.inputs[0], ir.DataType(query.integer(node, "to", 0))
+    if source is not None and source.dtype in FLOATS and target in WIDE and target != T.BOOL:
+        build = Writer(model, node)
+        edit.set_inputs(node, [build.cast(source, WIDE[target])])
 
 
 def _widen(model: ir.Model, node: ir.Node, kind: ir.DataType) -> None:

@@ -67,3 +67,8 @@ def test_small_whole_numbers() -> None:
 
     exported = functions({**of("int16"), **of("uint8"), "first": lambda x: K.argmax(x > 1, 1)}, ((6,), "int32"))
     agree(exported, np.array([[1, 0, 3, 100, 2, 90]], np.int32))
+
+
+def test_floats_wrap_around() -> None:
+    exported = functions({kind: lambda x, kind=kind: K.cast(K.cast(x, kind), "float32") for kind in ("uint8", "int8", "int16", "uint16")}, ((6,), "float32"))
+    agree(exported, np.array([[-1.5, 300.7, -200.0, 70000.2, 127.9, 5.0]], np.float32))
