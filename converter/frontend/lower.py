@@ -59,7 +59,7 @@ def _convert(traced: Trace, opset: int) -> bytes:
         inputs = [*traced.inputs, *traced.variables, *traced.constants]
         try:
             lowered = tfonnx.process_tf_graph(traced.graph, opset=opset, input_names=inputs, output_names=list(traced.outputs),
-                                              custom_op_handlers={**operators.handlers(), **expand.passed_on()})
+                                              custom_op_handlers={**expand.mended(), **operators.handlers(), **expand.passed_on()})
             return bytes(lowered.make_model("converter").SerializeToString())
         except (ValueError, TypeError, KeyError, NotImplementedError, AssertionError, AttributeError, IndexError, RuntimeError) as error:
             raise ConversionError(f"tf2onnx cannot convert this model: {_with_layers(str(error), traced)[:600]}{_suspects(traced)}") from error
