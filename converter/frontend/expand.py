@@ -13,10 +13,14 @@ from converter.graph import edit, query
 OURS = frozenset({"AdjustSaturation", "Complex", "ComplexAbs", "FFT", "IFFT", "FFT2D", "IFFT2D", "IRFFT", "RFFT", "ResizeArea", "ResizeBicubic"})
 """Operators that tf2onnx has handlers for, or may get some, which ours do better."""
 
-
 def passed_on() -> dict[str, tuple[Any, list[Any]]]:
-    """Handlers for ``tf2onnx.tfonnx.process_tf_graph`` that leave an operator as it is, and one that mends what tf2onnx does."""
-    return {**{name: (_leave, []) for name in OURS}, "ResizeBilinear": (_resize_floats, [])}
+    """Handlers for ``tf2onnx.tfonnx.process_tf_graph`` that leave an operator as it is."""
+    return {name: (_leave, []) for name in OURS}
+
+
+def mended() -> dict[str, tuple[Any, list[Any]]]:
+    """Handlers that mend what tf2onnx does with whole numbers."""
+    return {"ResizeBilinear": (_resize_floats, [])}
 
 
 def _leave(graph: Any, node: Any, name: str, args: Any) -> None:
@@ -25,10 +29,15 @@ def _leave(graph: Any, node: Any, name: str, args: Any) -> None:
 
 def _resize_floats(graph: Any, node: Any, name: str, args: Any) -> None:
     """A resize of whole numbers gives floats in TensorFlow; tf2onnx lets ONNX Resize give whole numbers."""
-    from tf2onnx.handler import tf_op
-
     if graph.get_dtype(node.input[0]) != ir.DataType.FLOAT:
         graph.insert_new_node_on_input(node, "Cast", node.input[0], to=int(ir.DataType.FLOAT))
+    _as_ever(graph, node)
+
+
+def _as_ever(graph: Any, node: Any) -> None:
+    """What tf2onnx does without us."""
+    from tf2onnx.handler import tf_op
+
     convert, options = tf_op.create_mapping(graph.opset, {})[node.type]
     convert(graph, node, **options)
 

@@ -79,7 +79,7 @@ def _convert(traced: Trace, opset: int) -> bytes:
         try:
             with recurrent_loops.left_alone(tfonnx):
                 lowered = tfonnx.process_tf_graph(traced.graph, opset=opset, input_names=inputs, output_names=list(traced.outputs),
-                                                  custom_op_handlers={**operators.handlers(), **expand.passed_on()})
+                                                  custom_op_handlers={**expand.mended(), **operators.handlers(), **expand.passed_on()})
             return bytes(lowered.make_model("converter").SerializeToString())
         except (ValueError, TypeError, KeyError, NotImplementedError, AssertionError, AttributeError, IndexError, RuntimeError) as error:
             raise ConversionError(_refused(str(error), traced, opset)) from error
