@@ -27,7 +27,7 @@ from converter.graph.build import Builder
 MARK = "nn.dot_product_attention"
 LARGE = -0.7 * 3.38953e38
 """What Keras writes where the mask is false."""
-FLOATS = ("float32", "float64")
+FLOATS = ("float16", "float32", "float64")
 OPERATOR_FROM = 23
 
 
@@ -67,15 +67,22 @@ def _lower(build: Builder, inputs: Sequence[ir.Value], facts: Mapping[str, Any])
 
 
 def _pieces(build: Builder, q: ir.Value, k: ir.Value, v: ir.Value, more: Sequence[ir.Value], facts: Mapping[str, Any]) -> ir.Value:
-    dtype = np.dtype(facts["dtype"])
-    scores = build("Mul", build("MatMul", q, k), np.asarray(facts["scale"], dtype))
+    given = np.dtype(facts["dtype"])
+    dtype = np.dtype(np.float32) if given == np.float16 else given  # Keras widens between the two products
+    scores, *more = (_cast(build, x, given, dtype) if x.dtype != ir.DataType.BOOL else x for x in (build("MatMul", q, k), *more))
+    scores = build("Mul", scores, np.asarray(facts["scale"], dtype))
     masks = [_additive(build, more[-1], dtype)] if facts["mask"] else []
     masks += [_causal(build, q, k, facts["lengths"], dtype)] if facts["causal"] else []
     if len(masks) > 1:  # the sum of two large numbers is infinite
         masks = [build("Max", build("Add", *masks), np.asarray(LARGE, dtype))]
     for term in [*([more[0]] if facts["bias"] else []), *masks]:
         scores = build("Add", scores, term)
-    return build("MatMul", build("Softmax", scores, axis=-1), v)
+    return build("MatMul", _cast(build, build("Softmax", scores, axis=-1), dtype, given), v)
+
+
+def _cast(build: Builder, x: ir.Value, given: Any, wanted: Any) -> ir.Value:
+    kind = ir.DataType.from_numpy(wanted)
+    return x if given == wanted else build("Cast", x, dtype=kind, to=int(kind))
 
 
 def _additive(build: Builder, mask: ir.Value, dtype: Any) -> ir.Value:

@@ -6,7 +6,7 @@
 
 ONNX GroupNormalization (opset 21) has no kernel in onnxruntime 1.32 on the CPU, which takes it apart into 29 operators that compute
 shapes; InstanceNormalization has one. The pieces below these opsets are
-in the form that onnxruntime fuses. Half precision is left to Keras's own arithmetic, which widens to float32.
+in the form that onnxruntime fuses. Half precision is widened to float32, as in Keras.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from converter.frontend.forms import FORMS, Form
 from converter.frontend.marks import Tracing
 from converter.graph.build import Builder
 
+FLOATS = ("float16", "bfloat16", "float32")
 LAYER_FROM, RMS_FROM, AXES_AS_INPUT = 17, 23, 18
 
 
@@ -32,11 +33,18 @@ def _axes(layer: Any, rank: int) -> list[int] | None:
 
 def _layer_norm(tracing: Tracing, layer: Any, original: Callable[..., Any], inputs: Any) -> Any:
     axes = _axes(layer, len(inputs.shape))
-    if inputs.dtype.name != "float32" or layer.rms_scaling or layer.compute_dtype != "float32" or axes is None:
+    if inputs.dtype.name not in FLOATS or layer.rms_scaling or axes is None:
         return original(inputs)
-    weights = [w for w in (layer.gamma, layer.beta) if w is not None]
-    return tracing.leave("LayerNormalization", [inputs, *weights], layer.compute_output_spec(inputs), axes=axes, epsilon=layer.epsilon,
-                         scale=layer.gamma is not None, lengths=[inputs.shape[axis] for axis in axes], rank=len(inputs.shape))
+    return _left(tracing, "LayerNormalization", layer, inputs, [layer.gamma, layer.beta], axes=axes, scale=layer.gamma is not None,
+                 lengths=[inputs.shape[axis] for axis in axes])
+
+
+def _left(tracing: Tracing, form: str, layer: Any, x: Any, weights: Sequence[Any], **facts: Any) -> Any:
+    """A mark that computes in float32, as Keras does in its wider types; ``weights`` may have gaps."""
+    tf = tracing.tf
+    wide = [tf.cast(tf.convert_to_tensor(y), "float32") for y in (x, *weights) if y is not None]
+    made = tracing.leave(form, wide, tracing.keras.KerasTensor(x.shape, "float32"), epsilon=layer.epsilon, rank=len(x.shape), **facts)
+    return tf.cast(made, layer.compute_dtype)
 
 
 def _lower_layer_norm(build: Builder, inputs: Sequence[ir.Value], facts: Mapping[str, Any]) -> Sequence[ir.Value]:
@@ -60,9 +68,9 @@ def _layer_norm_in_pieces(build: Builder, x: ir.Value, weights: Sequence[ir.Valu
 def _rms_norm(tracing: Tracing, layer: Any, original: Callable[..., Any], x: Any) -> Any:
     rank = len(x.shape)
     axes = _axes(layer, rank)
-    if x.dtype.name != "float32" or layer.compute_dtype != "float32" or axes != list(range(rank - len(layer.axis), rank)):
+    if x.dtype.name not in FLOATS or axes != list(range(rank - len(layer.axis), rank)):
         return original(x)  # Keras broadcasts the scale against the last axes, wherever the normalized ones are
-    return tracing.leave("RMSNormalization", [x, layer.scale], layer.compute_output_spec(x), axes=axes, epsilon=layer.epsilon, rank=rank)
+    return _left(tracing, "RMSNormalization", layer, x, [layer.scale], axes=axes)
 
 
 def _lower_rms_norm(build: Builder, inputs: Sequence[ir.Value], facts: Mapping[str, Any]) -> Sequence[ir.Value]:
@@ -76,12 +84,10 @@ def _lower_rms_norm(build: Builder, inputs: Sequence[ir.Value], facts: Mapping[s
 def _group_norm(tracing: Tracing, layer: Any, original: Callable[..., Any], inputs: Any) -> Any:
     rank = len(inputs.shape)
     channels = inputs.shape[layer.axis]
-    if inputs.dtype.name != "float32" or layer.compute_dtype != "float32" or rank < 3 or channels is None or layer.axis < -1:
+    if inputs.dtype.name not in FLOATS or rank < 3 or channels is None or layer.axis < -1:
         return original(inputs)
-    weights = [w for w in (layer.gamma, layer.beta) if w is not None]
-    return tracing.leave("GroupNormalization", [inputs, *weights], layer.compute_output_spec(inputs), rank=rank, axis=layer.axis % rank,
-                         groups=layer.groups, channels=channels, epsilon=layer.epsilon, scale=layer.gamma is not None,
-                         lengths=tuple(inputs.shape))
+    return _left(tracing, "GroupNormalization", layer, inputs, [layer.gamma, layer.beta], axis=layer.axis % rank, groups=layer.groups,
+                 channels=channels, scale=layer.gamma is not None, lengths=tuple(inputs.shape))
 
 
 def _lower_group_norm(build: Builder, inputs: Sequence[ir.Value], facts: Mapping[str, Any]) -> Sequence[ir.Value]:
