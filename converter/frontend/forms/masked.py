@@ -38,7 +38,7 @@ class Valid:
         self._count = build("CumSum", ones, np.array(1))
         total = build("ReduceSum", ones, np.array([1]), keepdims=0)
         self.lengths = build("Cast", total, to=int(ir.DataType.INT32), dtype=ir.DataType.INT32)
-        self._any = build("Unsqueeze", build("Greater", total, np.array(0), dtype=BOOL), np.array([1]))
+        self._total = total
         time = np.array([length]) if length else build("Gather", build("Shape", mask, dtype=INT64), np.array([1]), axis=0)
         key = build("Where", mask, self._count, LAST, dtype=INT64)
         order = build.several("TopK", key, time, count=2, axis=1, largest=0, sorted=1)[1]
@@ -56,14 +56,23 @@ class Valid:
         there = self.mask if zero else build("Greater", self._count, np.array(0), dtype=BOOL)
         return self._or_zero(build("Unsqueeze", there, np.array([2])), found)
 
-    def last(self, output: ir.Value, zero: bool) -> ir.Value:
-        """The output ``(batch, features)`` of the last step: zeros where no step is valid, or, with ``zero``, where the last is masked."""
-        there = self._build("Gather", self.mask, np.array([-1]), axis=1) if zero else self._any
+    def last(self, output: ir.Value, zero: bool, initial: bool) -> ir.Value:
+        """The output ``(batch, features)`` of the last step, given the final state.
+
+        With ``zero``, zeros where the last step is masked; else zeros where no step is valid, where engines may give the initial state.
+        """
+        if not zero and not initial:  # the initial state is zeros
+            return output
+        there = self._build("Gather", self.mask, np.array([-1]), axis=1) if zero else self._any()
         return self._or_zero(there, output)
 
     def state(self, state: ir.Value, initial: ir.Value) -> ir.Value:
         """The final state ``(batch, features)``: the initial one where no step is valid."""
-        return self._build("Where", self._any, state, initial, dtype=state.dtype)
+        return self._build("Where", self._any(), state, initial, dtype=state.dtype)
+
+    def _any(self) -> ir.Value:
+        """Which sequences have a valid step, bool ``(batch, 1)``."""
+        return self._build("Unsqueeze", self._build("Greater", self._total, np.array(0), dtype=BOOL), np.array([1]))
 
     def _or_zero(self, there: ir.Value, value: ir.Value) -> ir.Value:
         return self._build("Where", there, value, np.array(0, np.float32), dtype=value.dtype)

@@ -156,7 +156,7 @@ def _lower(build: Builder, inputs: Sequence[ir.Value], facts: Mapping[str, Any])
     valid = Valid(build, mask, how.length) if mask is not None else None
     outputs, finals = _operator(build, how, valid.first(sequence) if valid else sequence, valid, weights, states)
     if valid:
-        outputs = [valid.back(y, how.zero) if how.sequences else valid.last(y, how.zero) for y in outputs]
+        outputs = [valid.back(y, how.zero) if how.sequences else valid.last(y, how.zero, how.initial) for y in outputs]
         finals = [valid.state(y, initial) for y, initial in zip(finals, states, strict=True)] if states else finals
     return [*outputs, *finals]
 
