@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import onnx_ir as ir
 
-from converter.frontend import bind, keras_source, lower, parity, trace, variables
+from converter.frontend import bind, keras_source, lower, parity, quantized, trace, variables
 from converter.frontend.reference import KerasRunner
 from converter.graph import io, query
 from converter.passes import base, pipelines
@@ -49,6 +50,7 @@ def export_graph(
     with stages.stage("load"):
         model = keras_source.open_model(source, unsafe=unsafe)
         spec = keras_source.call_spec(model, input_spec)
+        warnings = quantized.check(model)
     with stages.stage("trace"):
         traced = trace.trace(model, spec)
     with stages.stage("lower"):
@@ -58,9 +60,9 @@ def export_graph(
         changes = base.run(graph, pipelines.clean())
         graph.graph.name = model.name
         io.check(graph)
-    report = Report("export")
-    report.done.append(f"{graph.graph.num_nodes()} operators, {_parameters(graph):,} parameters, opset {query.opset(graph)}")
-    report.numbers.update(operators=graph.graph.num_nodes(), parameters=_parameters(graph), opset=query.opset(graph), passes=changes)
+    report = _described(graph)
+    report.numbers["passes"] = changes
+    report.warnings += warnings
     if traced.kept:
         report.done.append("the graph keeps nothing between calls, what the model keeps goes in and comes out: "
                            + ", ".join(f"{k.given} -> {k.left}" for k in traced.kept))
@@ -74,5 +76,19 @@ def export_graph(
     return Exported(graph, runner, report, str(model.name), variables.places(model))
 
 
+def _described(graph: ir.Model) -> Report:
+    """A report with the facts of the graph that was made."""
+    report = Report("export")
+    inputs, outputs = query.signature(graph)
+    count, parameters = graph.graph.num_nodes(), _parameters(graph)
+    report.done.append(f"{count} operators, {parameters:,} parameters, opset {query.opset(graph)}")
+    report.numbers.update(
+        operators=count, kinds=dict(sorted(Counter(n.op_type for n in graph.graph.all_nodes()).items())), parameters=parameters,
+        opset=query.opset(graph), ir_version=graph.ir_version, inputs=[i.to_json() for i in inputs], outputs=[o.to_json() for o in outputs])
+    return report
+
+
 def _parameters(graph: ir.Model) -> int:
-    return sum(v.const_value.size for v in graph.graph.initializers.values() if v.const_value is not None and v.dtype == ir.DataType.FLOAT)
+    """Numbers in floats of any width, and in 8 bits (weights that Keras quantized)."""
+    weights = [v.const_value for v in graph.graph.initializers.values() if v.const_value is not None]
+    return sum(t.size for t in weights if t.dtype.is_floating_point() or t.dtype in (ir.DataType.INT8, ir.DataType.UINT8))

@@ -30,11 +30,25 @@ def tables(report: Report) -> list[Table]:
     found = [Table(("", "float>", "integer>", "note"), _verdict(numbers))]
     if report.stage == "bench":
         found.append(Table(("model", "ms>", "base ms>", "ratio>", "quartiles"), [_raced(row) for row in numbers.get("rows", [])]))
+    if report.stage == "export":
+        found += [Table(("operator", "count>"), [(str(k), f"{v:,}") for k, v in _most(numbers.get("kinds"))]),
+                  Table(("", "", "", ""), _exported(numbers))]
     if report.stage == "inspect":
         found += [Table(("", "name", "type", "shape"), [*_ends("input", numbers.get("inputs")), *_ends("output", numbers.get("outputs"))]),
                   Table((str(numbers.get("unit", "operator")), "count>"), [(str(k), f"{v:,}") for k, v in _most(numbers.get("operators"))]),
                   Table(("weights", "bytes>"), [(str(k), f"{v:,}") for k, v in _most(numbers.get("weight_bytes"))])]
     return [table for table in found if table.rows]
+
+
+def _exported(numbers: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Ends, versions and parity of an exported graph."""
+    rows = [*_ends("input", numbers.get("inputs")), *_ends("output", numbers.get("outputs"))]
+    facts = (("parameters", "parameters"), ("opset", "opset"), ("IR version", "ir_version"), ("bytes", "bytes"))
+    rows += [(label, f"{numbers[key]:,}", "", "") for label, key in facts if key in numbers]
+    parity = numbers.get("parity")
+    if isinstance(parity, Mapping):
+        rows.append(("parity", f"{parity['relative']:.1e}", "of the range", f"{parity['samples']} samples"))
+    return rows
 
 
 def _verdict(numbers: Mapping[str, Any]) -> list[tuple[str, ...]]:

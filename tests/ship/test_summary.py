@@ -21,6 +21,16 @@ def test_no_numbers_no_table() -> None:
     assert tables(Report("export", numbers={"seconds": {"load": 1}})) == []
 
 
+def test_an_export_lists_operators_ends_and_parity() -> None:
+    found = rows("export", kinds={"Relu": 2, "Conv": 5}, parameters=1234, opset=23, ir_version=11, bytes=5000,
+                 inputs=[{"name": "x", "dtype": "float32", "shape": ["batch", 4]}],
+                 outputs=[{"name": "y", "dtype": "float32", "shape": ["batch", 2]}],
+                 parity={"relative": 1.5e-7, "samples": 7})
+    assert found == [("Conv", "5"), ("Relu", "2"), ("input", "x", "float32", "batch x 4"), ("output", "y", "float32", "batch x 2"),
+                     ("parameters", "1,234", "", ""), ("opset", "23", "", ""), ("IR version", "11", "", ""), ("bytes", "5,000", "", ""),
+                     ("parity", "1.5e-07", "of the range", "7 samples")]
+
+
 def test_accuracy() -> None:
     assert rows(accuracy=ACCURACY) == [("top1", "91.70 %", "91.60 %", "drop 0.10 [-0.22, 0.45] of 2,000")]
     assert rows(accuracy={**ACCURACY, "metric": "mae", "unit": "metres"})[0][1] == "91.70 metres"
