@@ -37,10 +37,9 @@ def test_constant_transforms() -> None:
     assert export(keras.Model(x, Transformed()(x))).report.numbers["parity"]["relative"] < 1e-6
 
 
-@pytest.mark.parametrize("opset", [13, 18])
-def test_a_transform_for_each_image(opset: int) -> None:
+def test_a_transform_for_each_image() -> None:
     x, t = keras.Input((5, 4, 2), name="x"), keras.Input((8,), name="t")
-    assert export(keras.Model([x, t], Transformed()(x, t)), opset=opset).report.numbers["parity"]["relative"] < 1e-6
+    assert export(keras.Model([x, t], Transformed()(x, t)), opset=13).report.numbers["parity"]["relative"] < 1e-6
 
 
 def test_a_free_size_is_refused() -> None:
