@@ -1,6 +1,8 @@
 """Complex numbers between where they are made of real ones and where they are taken apart again: ONNX has none, so each is followed as a pair.
 
     Complex(a, b) = (a, b)    Cast(a) = (a, 0)    (a, b) + (c, d) = (a + c, b + d)    (a, b) (c, d) = (ac - bd, ad + bc)    Conj(a, b) = (a, -b)
+
+ComplexAbs is left to tf2onnx, which reads it together with the Fourier transform in front of it.
 """
 
 from __future__ import annotations
@@ -69,13 +71,7 @@ def _imag(build: Writer, op: Operation) -> list[ir.Value]:
     return [_parts(build, op.inputs[0])[1]]
 
 
-def _abs(build: Writer, op: Operation) -> list[ir.Value]:
-    real, imag = _parts(build, op.inputs[0])
-    return [build("Sqrt", build("Add", build("Mul", real, real), build("Mul", imag, imag)))]
-
-
 OPERATORS.add("Complex", _left)
 OPERATORS.add("Conj", _left)
 OPERATORS.add("Real", _real)
 OPERATORS.add("Imag", _imag)
-OPERATORS.add("ComplexAbs", _abs)

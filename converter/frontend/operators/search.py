@@ -42,9 +42,11 @@ def _bound(comparison: str) -> Expansion:
 
 
 def _bucketize(build: Writer, op: Operation) -> list[ir.Value]:
-    x, rank = build.cast(op.inputs[0], FLOAT), op.rank()
-    boundaries = build.constant(np.array(op.attributes.get("boundaries", ()), np.float32))
-    return [_count(build, build.compare("GreaterOrEqual", build("Unsqueeze", x, build.ints(rank)), boundaries), rank)]
+    """Not ``x >= b``: TensorFlow (bucketize_op.cc, std::upper_bound) puts what is not a number behind the last boundary."""
+    double = op.types[0] == ir.DataType.DOUBLE
+    x, rank = op.inputs[0] if double else build.cast(op.inputs[0], FLOAT), op.rank()
+    boundaries = build.constant(np.array(op.attributes.get("boundaries", ()), np.float64 if double else np.float32))
+    return [_count(build, build("Not", build("Less", build("Unsqueeze", x, build.ints(rank)), boundaries, dtype=BOOL)), rank)]
 
 
 def _bincount(build: Writer, op: Operation) -> list[ir.Value]:
