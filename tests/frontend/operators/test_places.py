@@ -31,6 +31,9 @@ def test_search_and_counts() -> None:
             tf.cast(tf.abs(x) % 3, tf.int32), weights=tf.sin(x), minlength=3, maxlength=3, axis=-1),
     }, ((5,), "float32"), batch=2)
     agree(exported, np.array([[-1, 0, -0.0, 1, 5], [3, 3, 2, 3, -8]], np.float32))
+    buckets = functions({"float": lambda x: RAW.Bucketize(input=x, boundaries=[-1, 0, 1]), "double": lambda x: RAW.Bucketize(
+        input=tf.cast(x, tf.float64), boundaries=[-1, 0, 1])}, ((4,), "float32"))
+    agree(buckets, np.array([[np.nan, np.inf, -np.inf, 1]], np.float32))
     ids = functions({
         "count": lambda x: tf.math.bincount(x, minlength=4, maxlength=4, axis=-1),
         "seen": lambda x: tf.math.bincount(x, minlength=4, maxlength=4, axis=-1, binary_output=True),
