@@ -106,6 +106,10 @@ def test_an_opset_that_is_not_written(folder: Path, tmp_path: Path) -> None:
     failed(run("export", folder / "plain.keras", "-o", tmp_path / "o.onnx", "--opset", 24), 2, "opset 24 is not supported.*: 13 to 23")
 
 
+def test_a_name_for_an_axis_that_cannot_be_read(folder: Path, tmp_path: Path) -> None:
+    failed(run("export", folder / "plain.keras", "-o", tmp_path / "o.onnx", "--axis", "x=rows"), 2, "cannot read --axis x=rows; it is INPUT:AXIS")
+
+
 def test_ship_shows_nothing_of_tensorflow(folder: Path, tmp_path: Path) -> None:
     result = run(*order(folder, "plain.keras", tmp_path / "out", "--want", "faster", "--json"))
     assert result.exit_code in (0, 1) and tiny.only_json(result.stdout)["numbers"]["model"]["name"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from converter.frontend import bind, keras_source, lower, parity, quantized, trace, variables
+from converter.frontend import bind, keras_source, lower, parity, precision, quantized, trace, variables
 from converter.frontend.reference import KerasRunner
 from converter.graph import io, query
 from converter.passes import base, pipelines
@@ -50,7 +50,7 @@ def export_graph(
     with stages.stage("load"):
         model = keras_source.open_model(source, unsafe=unsafe)
         spec = keras_source.call_spec(model, input_spec)
-        warnings = quantized.check(model)
+        warnings = precision.check(model)
     with stages.stage("trace"):
         traced = trace.trace(model, spec)
     with stages.stage("lower"):

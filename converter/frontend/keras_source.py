@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from converter.data import factory
 from converter.errors import ConversionError, InputError, UnsafeError, UsageError
 from converter.frontend import archive, saved_model
 from converter.frontend.native_notes import held_back
+
+DEEP = 20_000  # frames; Keras takes two or three a layer to find the order of layers
 
 
 def quiet_tensorflow() -> None:
@@ -85,7 +87,8 @@ def open_model(source: Any, *, unsafe: bool = False) -> Any:
 
 def _load(keras: Any, path: Path, unsafe: bool) -> Any:
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=not unsafe)
+        with _deep():
+            return keras.saving.load_model(path, compile=False, safe_mode=not unsafe)
     except (ValueError, TypeError, OSError, KeyError, EOFError, AttributeError, ImportError, RuntimeError, IndexError, RecursionError,
             zipfile.BadZipFile, zlib.error) as error:
         text = " ".join(str(error).split())
@@ -95,6 +98,17 @@ def _load(keras: Any, path: Path, unsafe: bool) -> Any:
             raise InputError(f"{path} uses a class that Keras does not know here; import the module that registers it, or pass "
                              f"package.module:factory. Keras says: {text[:300]}") from error
         raise InputError(f"{path} cannot be read as a Keras model: {type(error).__name__}: {text[:300]}") from error
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    """Let Python recurse as deep as Keras does on a chain of thousands of layers; the configuration was parsed at the usual limit before."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, DEEP))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _from_factory(keras: Any, text: str) -> Any:

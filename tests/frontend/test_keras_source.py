@@ -151,3 +151,15 @@ def test_a_file_that_is_none_and_a_text_that_is_no_factory() -> None:
         with pytest.raises(InputError, match="no such file"):
             open_model(text)
     assert issubclass(keras_source.UsageError, UsageError)
+
+
+def test_a_chain_of_many_layers_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras walks it by recursion, deeper than Python goes by itself."""
+
+    def walk(depth: int) -> int:
+        return 0 if depth == 0 else 1 + walk(depth - 1)
+
+    chain((4,), layers.ReLU()).save(tmp_path / "plain.keras")
+    limit = sys.getrecursionlimit()
+    monkeypatch.setattr(keras.saving, "load_model", lambda *args, **more: walk(5 * limit))
+    assert open_model(tmp_path / "plain.keras") == 5 * limit and sys.getrecursionlimit() == limit

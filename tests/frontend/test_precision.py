@@ -1,4 +1,7 @@
-"""Models that Keras quantized: int8 stays int8 and is exact, float8 is refused, fewer bits are said to be unpacked."""
+"""Types beside float32: half floats and doubles arrive as they are, bfloat16 is refused.
+
+Of what Keras quantized, int8 stays int8 and is exact, float8 is refused, and fewer bits are said to be unpacked.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import onnx_ir as ir
 import pytest
 
 from converter.errors import ConversionError
-from converter.frontend import quantized
+from converter.frontend import precision
+from converter.graph import query
 from tests.frontend.building import branches, chain, export, layers, operators
 
 pytestmark = pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")  # Keras says so of every InputLayer
@@ -41,7 +45,22 @@ def test_int4_is_exact_and_said_to_be_unpacked() -> None:
 
 def test_float8_is_refused_with_every_layer() -> None:
     model = chain((6,), layers.Dense(8, name="a"), layers.ReLU(), layers.Dense(3, name="b"))
-    assert quantized.check(model) == []
+    assert precision.check(model) == []
     model.quantize("float8")
     with pytest.raises(ConversionError, match=r"computes in float8 in a, b, for which.*int8"):
+        export(model)
+
+
+@pytest.mark.parametrize("policy", ["float16", "mixed_float16", "float64"])
+def test_other_floats_arrive_as_keras_has_them(policy: str) -> None:
+    steps = {"y": [layers.Dense(8, dtype=policy), layers.LayerNormalization(dtype=policy), layers.ReLU(dtype=policy), layers.Dense(3, dtype=policy)]}
+    exported = export(branches((6,), steps))
+    assert query.signature(exported.graph)[1][0].dtype == policy.removeprefix("mixed_")
+    assert exported.report.numbers["parity"]["relative"] < (1e-2 if "16" in policy else 1e-12)
+    assert exported.report.numbers["parameters"] >= 6 * 8 + 8 * 3
+
+
+def test_bfloat16_is_refused_with_every_layer_and_advice() -> None:
+    model = chain((6,), layers.Dense(8, name="a", dtype="mixed_bfloat16"), layers.ReLU(name="r"), layers.Dense(3, name="b", dtype="bfloat16"))
+    with pytest.raises(ConversionError, match=r"computes in bfloat16 in a, b, for which.*float32 or mixed_float16"):
         export(model)
