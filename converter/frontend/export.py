@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from converter.frontend import bind, keras_source, lower, parity, precision, quantized, trace, variables
+from converter.frontend import bind, keras_source, lower, parity, precision, trace, variables
 from converter.frontend.reference import KerasRunner
 from converter.graph import io, query
 from converter.passes import base, pipelines
