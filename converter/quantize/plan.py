@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from converter.errors import ConversionError, UsageError, known
-from converter.graph import ops, query
+from converter.graph import ledger, ops, query
 from converter.passes.activations import bounds
 from converter.spec.plan import Derived, Entry, Layer, Own, QuantPlan, Shared
 from converter.spec.recipe import FLOAT, Recipe, Rule
@@ -97,7 +97,7 @@ def _integer_nodes(model: ir.Model, target: Target, recipe: Recipe, fusible: Fus
         rule = target.rule(node.op_type) if node.domain in ("", "ai.onnx") else None
         if rule is None:
             continue
-        why = _refusal(node, rule, recipe)
+        why = _refusal(model, node, rule, recipe)
         if why is None and not rule.weight and not _fed_by_integers(node, fusible, chosen):
             why = Why.NO_GAIN if rule.role is Role.COMPUTE else None
             if why is None:
@@ -116,7 +116,7 @@ def _is_activation(node: ir.Node, target: Target) -> bool:
     return any(node.op_type in rule.fuses for rule in target.rules)
 
 
-def _refusal(node: ir.Node, rule: OpRule, recipe: Recipe) -> Why | None:
+def _refusal(model: ir.Model, node: ir.Node, rule: OpRule, recipe: Recipe) -> Why | None:
     if FLOAT in (_setting(recipe, "weight", node) if rule.weight else None, _setting(recipe, "activation", node)):
         return Why.BY_RECIPE
     source = node.inputs[0] if node.inputs else None
@@ -125,10 +125,12 @@ def _refusal(node: ir.Node, rule: OpRule, recipe: Recipe) -> Why | None:
     if not rule.weight:
         constant = any(query.constant(v) is not None for v in _activations(node))
         return Why.NO_INTEGER_KERNEL if constant and rule.role is Role.COMPUTE else None
-    weight = query.constant(node.inputs[1])
-    bias = query.input_at(node, 2)
-    if weight is None or (bias is not None and query.constant(bias) is None):
+    value, bias = node.inputs[1], query.input_at(node, 2)
+    weight = query.constant(value)
+    if value is None or weight is None or (bias is not None and query.constant(bias) is None):
         return Why.NOT_CONSTANT
+    if not ledger.of(model).sources(query.name_of(value)):
+        return Why.NOT_TRAINED
     plain = node.op_type != "Gemm" or (query.number(node, "alpha", 1) == query.number(node, "beta", 1) == 1 and not query.integer(node, "transA", 0))
     ranks_fit = node.op_type != "MatMul" or weight.ndim == 2
     return None if plain and ranks_fit and weight.dtype == np.float32 and _vector_bias(node) else Why.NO_INTEGER_KERNEL

@@ -16,6 +16,7 @@ class Why(Enum):
 
     NO_INTEGER_KERNEL = "the target has no integer kernel for this operator"
     NOT_CONSTANT = "its weight is not a constant"
+    NOT_TRAINED = "its weight is a constant of the computation (a transform, a window), not a trained one, and need not stand 8 bits"
     NOT_FLOAT = "its values are not float32"
     BY_RECIPE = "the recipe says float"
     NO_GAIN = "no neighbour computes on integers, so codes would only be made and undone"

@@ -57,8 +57,10 @@ def refit(float_graph: ir.Model, manifest: Manifest, variables: Mapping[str, Arr
         ConversionError: the plan of this version is not the one that was shipped.
     """
     report = Report("refit")
-    changed = _replay(float_graph, ledger.from_json(manifest.folds), variables)
+    float_graph.meta[ledger.META] = book = ledger.from_json(manifest.folds)  # a plan looks at it too
+    changed = _replay(float_graph, book, variables)
     plan, planned = make_plan(float_graph, target, recipes.from_json(dict(manifest.recipe), "the recipe of the bundle"))
+    del float_graph.meta[ledger.META]
     grids = grids_of(plan, _shipped(plan, manifest))
     means = {name: np.asarray(told["means"], np.float64) for name, told in manifest.statistics.items()} if manifest.recipe["bias_correction"] else {}
     solution = Solution(grids, encode_layers(plan, float_graph, grids, means, target))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from converter.errors import ConversionError, UsageError
+from converter.graph import ledger
 from converter.quantize.road import probes_of
 from converter.quantize.solve import channel_axes
 from converter.spec.plan import Derived, Own, QuantPlan, Shared
@@ -191,6 +192,17 @@ REFUSED = {
 def test_a_refusal_carries_its_reason_and_place(name: str) -> None:
     body, wanted = REFUSED[name]
     assert skipped(body) == wanted
+
+
+def test_a_constant_of_the_computation_is_no_weight_and_stays_float() -> None:
+    """A Fourier matrix in 8 bits is noise; what comes out of Keras says which constants are variables."""
+    model = graph("(float[N,16] x) => (float[N,16] y)", "[t] t = MatMul(x, f)\n [d] y = MatMul(t, w)", f=weights(16, 16), w=weights(16, 16))
+    book = ledger.of(model)
+    del book.variables["f"]
+    book.constant("f", weights(16, 16))
+    made, report = plan_of(model)
+    assert [layer.name for layer in made.layers] == ["d"]
+    assert [(s.path, s.why) for s in report.skipped] == [("t", Why.NOT_TRAINED)]
 
 
 @pytest.mark.parametrize("body", ["[g] y = Gemm<alpha = 2.0>(x, d, f)", "[g] y = Gemm<beta = 0.5>(x, d, f)"])
