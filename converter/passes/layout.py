@@ -127,6 +127,8 @@ def _seed(model: ir.Model, value: ir.Value) -> ir.Node | None:
     node = first.producer()
     assert node is not None
     second = edit.insert_after(model, node, "Transpose", [first], f"{value.name}/Transpose", {"perm": list(inverse(perm))})
+    layer = uses[0].node.metadata_props
+    node.metadata_props.update({key: layer[key] for key in (query.LAYER_KEY,) if key in layer})  # in the Keras layer that reads the input
     if value.shape is not None:
         first.shape, second.shape = ir.Shape([value.shape[i] for i in perm]), value.shape
     for use in uses:

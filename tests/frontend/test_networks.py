@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import pytest
 from keras.src.applications import convnext as convnext_parts
+from keras.src.applications import nasnet as nasnet_parts
 
 from tests.frontend.building import chain, export, layers, operators, stir
 
@@ -62,6 +63,40 @@ def convnext() -> Any:
     x = L.Conv2D(8, 2, strides=2)(L.LayerNormalization(epsilon=1e-6)(x))
     x = convnext_parts.ConvNeXtBlock(8, 0.0, 1e-6, "second")(x)
     return keras.Model(start, convnext_parts.Head(5, name="head")(x))
+
+
+def mobile_gate() -> Any:
+    """A block of MobileNetV3 that narrows again: its gate is a hard sigmoid on kept axes."""
+    start = keras.Input((12, 12, 3), name="x")
+    x = stem = L.BatchNormalization()(L.Conv2D(6, 3, padding="same", use_bias=False)(L.Rescaling(1 / 127.5, -1.0)(start)))
+    x = L.ReLU()(L.BatchNormalization()(L.DepthwiseConv2D(3, padding="same", use_bias=False)(x)))
+    gate = L.Conv2D(2, 1, activation="relu")(L.GlobalAveragePooling2D(keepdims=True)(x))
+    gate = L.ReLU(6.0)(L.Conv2D(6, 1)(gate) + 3.0) * (1.0 / 6.0)
+    x = L.BatchNormalization()(L.Conv2D(6, 1, use_bias=False)(L.Multiply()([x, gate])))
+    return keras.Model(start, L.GlobalAveragePooling2D()(L.Add()([stem, x])))
+
+
+def nasnet() -> Any:
+    """A cell of NASNet whose second input is twice as large."""
+    start = keras.Input((12, 12, 3), name="x")
+    before = L.BatchNormalization()(L.Conv2D(4, 3, padding="same", use_bias=False)(start))
+    here = L.BatchNormalization()(L.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(before))
+    return keras.Model(start, L.GlobalAveragePooling2D()(nasnet_parts._normal_a_cell(here, before, 4, block_id="cell")[0]))
+
+
+EXACT: dict[str, tuple[Any, dict[str, int]]] = {
+    "MobileNetV3": (mobile_gate, {"Add": 2, "Clip": 1, "Conv": 5, "Flatten": 1, "GlobalAveragePool": 2, "Mul": 3, "Relu": 2, "Transpose": 1}),
+    "NASNet": (nasnet, {"Add": 5, "AveragePool": 4, "Concat": 2, "Conv": 25, "Flatten": 1, "GlobalAveragePool": 1, "Pad": 1, "Relu": 9, "Slice": 1,
+                        "Transpose": 1}),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_block_has_these_operators_and_each_names_its_layer(name: str) -> None:
+    make, counts = EXACT[name]
+    exported = export(stir(make()))
+    assert operators(exported) == counts
+    assert [node.name for node in exported.graph.graph if "converter.layer" not in node.metadata_props] == []
 
 
 NETWORKS: dict[str, tuple[Any, set[str]]] = {
