@@ -20,7 +20,7 @@ def model() -> Any:
     keras.utils.set_random_seed(6)
     x = keras.Input((4, 2), batch_size=2, name="x")
     y = L.LSTM(3, stateful=True, return_sequences=True, name="memory")(x)
-    y = L.Bidirectional(L.GRU(2, stateful=True, return_sequences=True), name="both")(y)
+    y = L.Bidirectional(L.GRU(2, stateful=True, return_sequences=True, name="gru"), name="both")(y)
     return stir(keras.Model(x, L.RNN([L.GRUCell(3), L.LSTMCell(2)], stateful=True, name="stack")(y)))
 
 
