@@ -6,22 +6,24 @@ A cast of floats to a narrow type goes by way of int32 too: what does not fit th
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import onnx_ir as ir
 
 from converter.frontend.operators.writer import Writer
 from converter.graph import edit, query
 
 T = ir.DataType
-WIDE = {T.BOOL: T.INT32, T.INT8: T.INT32, T.UINT8: T.INT32, T.INT16: T.INT32, T.UINT16: T.INT32, T.UINT32: T.INT64}
+WIDE = MappingProxyType({T.BOOL: T.INT32, T.INT8: T.INT32, T.UINT8: T.INT32, T.INT16: T.INT32, T.UINT16: T.INT32, T.UINT32: T.INT64})
 FLOATS = frozenset({T.FLOAT, T.DOUBLE, T.FLOAT16})
 WHOLE = frozenset({T.INT32, T.INT64})
 BYTES = WHOLE | {T.INT8, T.UINT8}
 UNSIGNED = BYTES | {T.UINT32, T.UINT64}
-TAKEN = {
+TAKEN = MappingProxyType({
     "ReduceSum": WHOLE, "ReduceProd": WHOLE, "CumSum": WHOLE, "Pow": WHOLE, "Einsum": WHOLE,
     "ReduceMax": BYTES, "ReduceMin": BYTES, "ArgMax": BYTES, "ArgMin": BYTES, "Relu": WHOLE | {T.INT8},
     "Max": UNSIGNED, "Min": UNSIGNED, "Clip": UNSIGNED, "Pad": UNSIGNED | {T.BOOL}, "Where": WHOLE | {T.UINT8},
-}
+})
 """The types, but for floats, that an operator is left with; any other of :data:`WIDE` is cast."""
 
 
@@ -33,7 +35,7 @@ def widen(model: ir.Model) -> None:
         elif query.is_standard(node, *TAKEN):
             value = query.input_at(node, 1 if node.op_type == "Where" else 0)
             kind = value.dtype if value is not None else None
-            if kind in WIDE and kind not in TAKEN[node.op_type]:
+            if kind is not None and kind in WIDE and kind not in TAKEN[node.op_type]:
                 _widen(model, node, kind)
 
 
