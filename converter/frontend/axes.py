@@ -16,7 +16,8 @@ from converter.errors import UsageError, known
 from converter.graph import io, query
 
 BATCH = "batch"
-PLACES = {2: ("length",), 3: ("length", "channels"), 4: ("height", "width", "channels"), 5: ("depth", "height", "width", "channels")}
+PLACES: Mapping[int, tuple[str, ...]] = {2: ("length",), 3: ("length", "channels"), 4: ("height", "width", "channels"),
+                                         5: ("depth", "height", "width", "channels")}
 
 
 def name_axes(model: ir.Model, given: Mapping[str, str] | None = None) -> None:

@@ -1,7 +1,8 @@
-"""Which errors on an edge input are rounding in Keras as well, so that they prove nothing.
+"""Which errors are rounding in Keras as well, so that they prove nothing.
 
 All ones make a spectrum cancel, and a logarithm behind it makes decibels of what rounding leaves: Keras itself gives other numbers
-if the input changes by an epsilon. Random input is never excused.
+if the input changes by an epsilon. On random input that is excused only where it is chaos: an untrained network that
+is deep and not held in range by its normalizations turns an epsilon into a share of its output that can be seen. What was excused there is kept, to be told.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from converter.verify import compare
 from converter.verify.policy import EPSILON, SATURATED
 
 MARGIN, TRIES = 4.0, 3
+CHAOS = 0.01  # share of its range by which an output moves for an epsilon of the inputs, from which on random input proves nothing
 """How much further than Keras itself an edge output may move: the largest change of a few tries is not the largest there is."""
 
 
@@ -29,6 +31,7 @@ class Conditioning:
 
     def __init__(self, runner: KerasRunner) -> None:
         self._runner, self._peaks = runner, dict[str, float]()
+        self.chaotic: dict[str, float] = {}
 
     def watch(self, kind: str, expected: Mapping[str, Array]) -> None:
         """Note how large outputs are on random input."""
@@ -42,13 +45,20 @@ class Conditioning:
         """The failures that count.
 
         Excused are errors as large as rounding of an output of the size that this one has on random input, and those that are not beyond
-        what Keras changes when every input does by an epsilon; but only on edge inputs, and never a value that is not finite.
+        what Keras changes when every input does by an epsilon; on random input only where that is chaos, and never a value that is not finite.
         """
-        if kind.startswith("random"):
-            return failures
-        left = [f for f in failures if not self._cancels(f, expected)]
+        edge = not kind.startswith("random")
+        left = [f for f in failures if not (edge and self._cancels(f, expected))]
         moves = self._moves(feeds, expected) if any(f.error is not None for f in left) else {}
-        return [f for f in left if f.error is None or not f.error <= MARGIN * moves.get(f.output, 0.0)]
+        return [f for f in left if not self._moved(f, edge, moves.get(f.output, 0.0), expected)]
+
+    def _moved(self, failure: compare.Failure, edge: bool, move: float, expected: Mapping[str, Array]) -> bool:
+        if failure.error is None or not failure.error <= MARGIN * move:
+            return False
+        share = move / max(float(np.ptp(expected[failure.output])), 1e-300)
+        if not edge and share >= CHAOS:
+            self.chaotic[failure.output] = max(self.chaotic.get(failure.output, 0.0), share)
+        return edge or share >= CHAOS
 
     def _cancels(self, failure: compare.Failure, expected: Mapping[str, Array]) -> bool:
         peak = self._peaks.get(failure.output)
@@ -59,15 +69,22 @@ class Conditioning:
         rng, moves = np.random.default_rng(0), dict[str, float]()
         for _ in range(TRIES):
             try:
-                outputs = self._runner.run({name: _nudged(array, rng) for name, array in feeds.items()})
+                outputs, logits = self._runner.run_with_logits({name: _nudged(array, rng) for name, array in feeds.items()})
             except InputError:
                 return {}
+            outputs |= {before(name): y for name, y in logits.items()}
             for name, array in expected.items():
-                if array.dtype.kind == "f" and outputs[name].shape == array.shape:
+                if array.dtype.kind == "f" and name in outputs and outputs[name].shape == array.shape:
                     moves[name] = max(moves.get(name, 0.0), float(np.nanmax(np.abs(outputs[name] - array), initial=0.0)))
         return moves
 
 
+def before(output: str) -> str:
+    """What messages call the value that goes into the activation of an output."""
+    return f"{output} before its activation"
+
+
 def _nudged(array: Array, rng: np.random.Generator) -> Array:
     epsilon = EPSILON.get(array.dtype.name, 0.0)
-    return (array * (1 + epsilon * rng.choice([-1, 1], array.shape))).astype(array.dtype) if array.dtype.kind == "f" else array
+    steps = epsilon * np.maximum(np.abs(array), 1.0) * rng.choice([-1, 1], array.shape)  # a layer that shifts its input rounds zeros as well
+    return (array + steps).astype(array.dtype) if array.dtype.kind == "f" else array

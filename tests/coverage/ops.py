@@ -283,7 +283,7 @@ def _products() -> dict[str, Case]:
 
     refused = {
         "cholesky": "Cholesky",
-        "cholesky_inverse": "",
+        "cholesky_inverse": "MatrixTriangularSolve",
         "inv": "MatrixInverse",
         "pinv": "Svd",
         "qr": "Qr",
@@ -306,7 +306,7 @@ def _products() -> dict[str, Case]:
         "dot_product_attention": call(K.dot_product_attention, *((5, 2, 3),) * 3),
         **{n: call(definite(getattr(K, n)), square, refused=text or n) for n, text in refused.items()},
         "lu_factor": call(lambda x: K.lu_factor(x[0])[0], square, refused="Lu"),
-        "lstsq": call(lambda x, y: K.lstsq(x[0], y[0]), square, square, refused="MatrixInverse"),
+        "lstsq": call(lambda x, y: K.lstsq(x[0], y[0]), square, square, refused="Svd"),
         "det": call(K.det, square),
         "slogdet": call(definite(K.slogdet), square),
         "logdet": call(definite(K.logdet), square),

@@ -6,7 +6,6 @@ failure says which.
 
 from __future__ import annotations
 
-import itertools
 import re
 from typing import Any
 
@@ -79,10 +78,7 @@ def test_what_onnx_cannot_say_is_refused_with_the_layer_and_the_reason(name: str
 
 
 def test_all_unsupported_layers_are_listed_at_once() -> None:
-    cases = list(itertools.islice((EVERY[name] for name in REFUSED if name.startswith("op ") and len(EVERY[name].build().inputs) == 1), 3))
     start = keras.Input((4, 4), name="x")
-    K = keras.ops
-    made = [keras.layers.Lambda(f, name=f"culprit_{i}", output_shape=(4, 4))(start) for i, f in enumerate((K.inv, K.cholesky))]
+    made = [keras.layers.Lambda(f, name=f"culprit_{i}", output_shape=(4, 4))(start) for i, f in enumerate((keras.ops.inv, keras.ops.cholesky))]
     with pytest.raises(ConversionError, match=r"(?s)culprit_0.*culprit_1"):
         export(keras.Model(start, made))
-    assert cases

@@ -33,7 +33,7 @@ def every() -> dict[str, Any]:
 @pytest.mark.parametrize("opset", [13, 23])
 def test_every_setting(opset: int) -> None:
     found = operators(export(branches(IMAGE, every()), opset=opset))
-    assert found.get("LayerNormalization", 0) == (9 if opset >= LAYER_FROM else 0)
+    assert found.get("LayerNormalization", 0) == (8 if opset >= LAYER_FROM else 0)  # the ninth is behind a transpose that its pieces let through
     assert found.get("RMSNormalization", 0) == (3 if opset >= RMS_FROM else 0)
     assert found["InstanceNormalization"] == 5  # of nine, those of two groups differ only behind it
 

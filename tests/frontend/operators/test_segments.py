@@ -12,7 +12,7 @@ from tests.frontend.building import operators
 from tests.frontend.calling import agree, functions
 
 K = keras.ops
-IDS = np.array([2, 0, 2, -1, 0, 4], np.int32)
+IDS = np.array([2, 0, 2, -2, 0, 4], np.int32)
 
 
 @pytest.mark.parametrize("opset", [15, 18])
