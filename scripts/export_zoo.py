@@ -70,7 +70,7 @@ def _decoders(m: Any) -> dict[str, Callable[[], Any]]:
         "gpt-oss": lambda: m.GptOssBackbone(**GROUPED, **EXPERTS, sliding_window=4),
         "T5": lambda: m.T5Backbone(**TEXT),
         "BART": lambda: m.BartBackbone(**TEXT, **SHORT),
-        "Whisper": lambda: m.WhisperBackbone(**TEXT, num_mels=8, max_encoder_sequence_length=16, max_decoder_sequence_length=40),
+        "Whisper": lambda: m.WhisperBackbone(**TEXT, num_mels=8, max_encoder_sequence_length=64, max_decoder_sequence_length=40),
         "Moonshine": lambda: m.MoonshineBackbone(vocabulary_size=30, filter_dim=8, encoder_num_layers=1, decoder_num_layers=1, hidden_dim=8,
                                                  intermediate_dim=16, encoder_num_heads=2, decoder_num_heads=2),
     }
@@ -95,11 +95,11 @@ def _vision(m: Any) -> dict[str, Callable[[], Any]]:
 def _convolutional(m: Any) -> dict[str, Callable[[], Any]]:
     image = {"image_shape": (32, 32, 3)}
     return {
-        "ResNet": lambda: m.ResNetBackbone([8], [3], [8, 8], [1, 1], [1, 2], "basic_block", **image),
-        "ResNet V2": lambda: m.ResNetBackbone([8], [3], [8, 8], [1, 1], [1, 2], "bottleneck_block", use_pre_activation=True, **image),
+        "ResNet": lambda: m.ResNetBackbone([8], [3], [64, 16], [1, 1], [1, 2], "basic_block", **image),
+        "ResNet V2": lambda: m.ResNetBackbone([8], [3], [64, 16], [1, 1], [1, 2], "bottleneck_block", use_pre_activation=True, **image),
         "VGG": lambda: m.VGGBackbone([1, 1], [4, 8], **image),
         "DenseNet": lambda: m.DenseNetBackbone([2, 2], growth_rate=4, **image),
-        "CSPNet": lambda: m.CSPNetBackbone(8, 3, 2, [1, 1], [1, 2], [8, 8], "dark_block", **image),
+        "CSPNet": lambda: m.CSPNetBackbone(8, 3, 2, [1, 1], [1, 2], [8, 8], "dark", **image),
         "EfficientNet": lambda: m.EfficientNetBackbone(
             stackwise_kernel_sizes=[3, 5], stackwise_num_repeats=[1, 2], stackwise_input_filters=[8, 8], stackwise_output_filters=[8, 8],
             stackwise_expansion_ratios=[1, 2], stackwise_squeeze_and_excite_ratios=[0.25, 0.25], stackwise_strides=[1, 2],

@@ -59,6 +59,13 @@ def test_a_mask_of_the_embedding_is_made_once_for_all_layers() -> None:
     assert found["MatMul"] == 3 * 6
 
 
+def test_half_precision_is_widened_between_the_products() -> None:
+    x = keras.Input((6, 4), name="x")
+    found = operators(export(keras.Model(x, L.MultiHeadAttention(2, 3, dtype="mixed_float16")(x, x, use_causal_mask=True))))
+    assert found["MatMul"] == 6
+    assert found["Softmax"] == 1
+
+
 def test_the_form_takes_the_whole_of_attention() -> None:
     assert FUNCTIONS.get(MARK).lower is not None
     assert np.isfinite(np.float32(LARGE))
