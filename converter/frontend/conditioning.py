@@ -1,8 +1,8 @@
 """Which errors are rounding in Keras as well, so that they prove nothing.
 
 All ones make a spectrum cancel, and a logarithm behind it makes decibels of what rounding leaves: Keras itself gives other numbers
-if the input changes by an epsilon. On random input that is excused only where it is chaos: an untrained network that
-is deep and not held in range by its normalizations turns an epsilon into a share of its output that can be seen. What was excused there is kept, to be told.
+if the input changes by an epsilon. On random input that is excused only where it is chaos: an untrained network that is deep and not
+held in range by its normalizations turns an epsilon into a share of its output that can be seen. What was excused there is kept, to be told.
 """
 
 from __future__ import annotations

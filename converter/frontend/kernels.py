@@ -6,11 +6,7 @@ A cast of floats to a narrow type goes by way of int32 too: what does not fit th
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from collections.abc import Mapping
-=======
-from types import MappingProxyType
->>>>>>> ops
 
 import onnx_ir as ir
 
@@ -18,24 +14,16 @@ from converter.frontend.operators.writer import Writer
 from converter.graph import edit, query
 
 T = ir.DataType
-<<<<<<< HEAD
 WIDE: Mapping[ir.DataType, ir.DataType] = {T.BOOL: T.INT32, T.INT8: T.INT32, T.UINT8: T.INT32, T.INT16: T.INT32, T.UINT16: T.INT32, T.UINT32: T.INT64}
-=======
-WIDE = MappingProxyType({T.BOOL: T.INT32, T.INT8: T.INT32, T.UINT8: T.INT32, T.INT16: T.INT32, T.UINT16: T.INT32, T.UINT32: T.INT64})
->>>>>>> ops
 FLOATS = frozenset({T.FLOAT, T.DOUBLE, T.FLOAT16})
 WHOLE = frozenset({T.INT32, T.INT64})
 BYTES = WHOLE | {T.INT8, T.UINT8}
 UNSIGNED = BYTES | {T.UINT32, T.UINT64}
-<<<<<<< HEAD
 TAKEN: Mapping[str, frozenset[ir.DataType]] = {
-=======
-TAKEN = MappingProxyType({
->>>>>>> ops
     "ReduceSum": WHOLE, "ReduceProd": WHOLE, "CumSum": WHOLE, "Pow": WHOLE, "Einsum": WHOLE,
     "ReduceMax": BYTES, "ReduceMin": BYTES, "ArgMax": BYTES, "ArgMin": BYTES, "Relu": WHOLE | {T.INT8},
     "Max": UNSIGNED, "Min": UNSIGNED, "Clip": UNSIGNED, "Pad": UNSIGNED | {T.BOOL}, "Where": WHOLE | {T.UINT8},
-})
+}
 """The types, but for floats, that an operator is left with; any other of :data:`WIDE` is cast."""
 
 
