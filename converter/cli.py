@@ -173,14 +173,10 @@ def export(model: str, out: Path, axes: tuple[str, ...], as_json: bool, quiet: b
     MODEL is a .keras or .h5 file, the folder of a SavedModel, or module:factory.
     """
     from converter import api
+    from converter.frontend.axes import read
 
-    pairs = [text.rpartition("=") for text in axes]
-    wrong = [text for text, (key, _, name) in zip(axes, pairs, strict=True) if ":" not in key or not name]
-    if wrong:
-        raise UsageError(f"cannot read --axis {wrong[0]}; it is INPUT:AXIS=NAME, for example image:1=rows")
-    options["axes"] = {key: name for key, _, name in pairs}
     with console.working(quiet or as_json, debug) as progress:
-        report = api.export(model, out, progress=progress, **options)
+        report = api.export(model, out, axes=read(axes), progress=progress, **options)
     return _finish(report, as_json, quiet)
 
 

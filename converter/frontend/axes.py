@@ -20,6 +20,19 @@ PLACES: Mapping[int, tuple[str, ...]] = {2: ("length",), 3: ("length", "channels
                                          5: ("depth", "height", "width", "channels")}
 
 
+def read(texts: Sequence[str]) -> dict[str, str]:
+    """``image:1=rows`` as ``{"image:1": "rows"}``, for every text.
+
+    Raises:
+        UsageError: a text is not of that form.
+    """
+    pairs = [text.rpartition("=") for text in texts]
+    wrong = [text for text, (key, _, name) in zip(texts, pairs, strict=True) if ":" not in key or not name]
+    if wrong:
+        raise UsageError(f"cannot read --axis {wrong[0]}; it is INPUT:AXIS=NAME, for example image:1=rows")
+    return {key: name for key, _, name in pairs}
+
+
 def name_axes(model: ir.Model, given: Mapping[str, str] | None = None) -> None:
     """Name the free axes of ``model``, in place.
 

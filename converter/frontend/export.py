@@ -74,7 +74,8 @@ def export_graph(
                                "(untrained weights?)")
     if report.numbers["parity"]["chaotic"]:
         share = f"{100 * report.numbers['parity']['chaotic']:.0f} %"
-        report.warnings.append(f"Keras itself changes by {share} of the output's range when the inputs change by one float32 epsilon (an untrained network that is not held in range?): where it does, being equal cannot be shown")
+        report.warnings.append(f"Keras itself changes by {share} of the output's range when the inputs change by one float32 epsilon (an untrained "
+                               "network that is not held in range?): where it does, being equal cannot be shown")
     report.done.append(f"equal to Keras: largest error {report.numbers['parity']['relative']:.1e} of the output range")
     return Exported(graph, runner, report, str(model.name), variables.places(model))
 

@@ -45,7 +45,7 @@ def repair(model: ir.Model) -> None:
             _known_shape(model, node, known)
             _skip_transpose(node)
     for value, shape in told:  # free lengths carry names that are counted over the whole process; they are inferred again with ours
-        value.shape = None if shape is None or any(isinstance(d, ir.SymbolicDim) and d.value is not None for d in shape) else shape
+        value.shape = shape and ir.Shape([d if isinstance(d, int) else None for d in shape])
 
 
 def _known_cast(model: ir.Model, node: ir.Node) -> None:
