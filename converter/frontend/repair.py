@@ -68,7 +68,8 @@ def _groups(node: ir.Node) -> None:
 def _bias_of_channels(model: ir.Model, node: ir.Node) -> None:
     """BiasAdd of channels that come first; tf2onnx turns the bias so in two dimensions only."""
     x, bias = node.inputs
-    shape, length = (query.shape_of(v) if v is not None else None for v in (x, bias))
+    known, length = (query.shape_of(v) if v is not None else None for v in (x, bias))
+    shape = known or query.shape_of(node.outputs[0])
     if shape and length and len(length) == 1 and len(shape) > 2 and length[0] == shape[1] and shape[-1] not in (1, None, length[0]):
         node.replace_input_with(1, Builder(model, node)("Unsqueeze", bias, np.arange(1, len(shape) - 1)))
 
