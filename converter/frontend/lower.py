@@ -25,7 +25,7 @@ PLAIN = frozenset({
     "Softmax", "Split", "Square", "Squeeze", "StridedSlice", "Sub", "Sum", "Tanh", "Tile", "Transpose"})
 """TensorFlow operators that tf2onnx has no trouble with."""
 
-SHAPED = frozenset({"BiasAdd", "PyFuncStateless", "Reshape"})
+SHAPED = frozenset({"PyFuncStateless", "Reshape"})
 """TensorFlow operators whose output has the same name and shape in ONNX, and whose shape ONNX shape inference may not see."""
 
 

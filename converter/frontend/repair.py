@@ -1,7 +1,6 @@
 """Mend what tf2onnx writes in a form that is wrong, or that hides from the passes what it is.
 
     Conv whose kernel has fewer channels than its input        the groups that this means
-    Add(x (n, c, ..), b (c))                                   Add(x, b (c, 1, ..))
     ConvTranspose with pads that sum to less than nothing      the missing rows at the end, as output_padding
     Reshape(x, Concat(d, c1, c2, ..))                          Reshape(x, (-1, c1, c2, ..)), where d is the only unknown
     Transpose(Reshape(x, (n, 1, 1, c)), (0, 3, 1, 2))          Reshape(x, (n, c, 1, 1)), where only axes of length 1 pass others
@@ -20,7 +19,6 @@ import onnx_ir as ir
 
 from converter.frontend.lengths import Lengths
 from converter.graph import io, query
-from converter.graph.build import Builder
 from converter.spec.quant import Array
 
 
@@ -39,8 +37,6 @@ def repair(model: ir.Model) -> None:
             _output_padding(node)
         elif node.op_type == "Conv":
             _groups(node)
-        elif node.op_type == "Add":
-            _bias_of_channels(model, node)
         elif node.op_type == "Reshape":
             _known_shape(model, node, known)
             _skip_transpose(node)
@@ -63,15 +59,6 @@ def _groups(node: ir.Node) -> None:
     x, w = (query.shape_of(v) if (v := query.input_at(node, i)) is not None else None for i in (0, 1))
     if x and w and x[1] and w[1] and x[1] != w[1] and x[1] % w[1] == 0 and query.integer(node, "group", 1) == 1:
         node.attributes["group"] = ir.AttrInt64("group", x[1] // w[1])
-
-
-def _bias_of_channels(model: ir.Model, node: ir.Node) -> None:
-    """BiasAdd of channels that come first; tf2onnx turns the bias so in two dimensions only."""
-    x, bias = node.inputs
-    known, length = (query.shape_of(v) if v is not None else None for v in (x, bias))
-    shape = known or query.shape_of(node.outputs[0])
-    if shape and length and len(length) == 1 and len(shape) > 2 and length[0] == shape[1] and shape[-1] not in (1, None, length[0]):
-        node.replace_input_with(1, Builder(model, node)("Unsqueeze", bias, np.arange(1, len(shape) - 1)))
 
 
 def _output_padding(node: ir.Node) -> None:
