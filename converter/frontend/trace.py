@@ -14,7 +14,6 @@ from typing import Any
 
 from converter.errors import ConversionError
 from converter.frontend import captures, untranslatable
-from converter.frontend.functions import plain_functions
 from converter.frontend.keras_source import CallSpec, import_keras, output_names, unique, variable_names
 from converter.frontend.marks import Mark, convertible_layers
 from converter.frontend.state import Kept, kept_by
@@ -81,7 +80,7 @@ def trace(model: Any, spec: CallSpec) -> Trace:
         changed.update({i: v.path for i, (v, old) in enumerate(zip(variables, values, strict=True)) if scope.get_current_value(v) is not old})
         return [tf.identity(t) for t in [*keras.tree.flatten(outputs), *(scope.get_current_value(k.variable) for k in kept)]]
 
-    with _LOCK, _functions_inlined(tf), convertible_layers(keras, tf) as tracing, plain_functions(keras, tf), _layer_scopes(keras, tf) as paths:
+    with _LOCK, _functions_inlined(tf), convertible_layers(keras, tf) as tracing, _layer_scopes(keras, tf) as paths:
         concrete = _concrete(tf, call, slots, specs, model)
     _refuse_changes(model, concrete, changed)
     traced = _collect(concrete, spec, variables, structure[0], model, tuple(paths), tuple(kept))

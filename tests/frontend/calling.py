@@ -15,6 +15,8 @@ from tests.frontend.building import export
 
 INFINITE, NAN = float("inf"), float("nan")
 EDGES = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1e-4, -7.0, 7.0, 3.75, 100.0, -1e-30], np.float32)
+LINE = np.linspace(-9, 9, 200, dtype=np.float32)[None]
+TINY = np.array([[1e-45, 3e-39, -2e-40, 1.1754944e-38, 3.4028235e38, 1, 1, 1.9999999, 0.99999994]], np.float32)
 
 
 def functions(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import pytest
 
 from converter.errors import ConversionError
 from converter.frontend import forms, marks
-from converter.frontend.forms import FORMS, Form
+from converter.frontend.forms import FORMS, FUNCTIONS, Form
 from tests.frontend.building import chain, export, layers, operators
 from tests.frontend.forms.inside import once
 
@@ -32,11 +34,15 @@ def test_a_mark_inside_a_loop_is_replaced_there() -> None:
     assert operators(export(chain((7, 4), once(layers.LayerNormalization()))))["LayerNormalization"] == 1
 
 
-def test_layers_are_as_they_were_afterwards() -> None:
-    before = {name: getattr(keras.layers, name).call for name, _ in FORMS}
+def test_layers_and_functions_are_as_they_were_afterwards() -> None:
+    def now() -> list[object]:
+        inside = [functools.reduce(getattr, name.split("."), keras.src.backend) for name, _ in FUNCTIONS]
+        return [getattr(keras.layers, name).call for name, _ in FORMS] + inside
+
+    before = now()
     with marks.convertible_layers(keras, None):
-        assert all(getattr(keras.layers, name).call is not call for name, call in before.items())
-    assert {name: getattr(keras.layers, name).call for name, _ in FORMS} == before
+        assert all(replaced is not original for replaced, original in zip(now(), before, strict=True))
+    assert now() == before
 
 
 def test_every_form_is_of_a_layer_that_keras_has() -> None:

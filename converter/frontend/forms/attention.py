@@ -21,7 +21,7 @@ import onnx_ir as ir
 
 from converter.frontend.forms import FUNCTIONS, Form
 from converter.frontend.forms.einsum import alike
-from converter.frontend.forms.lookup import repeated
+from converter.frontend.forms.gather import repeated
 from converter.frontend.marks import Tracing
 from converter.graph.build import Builder
 

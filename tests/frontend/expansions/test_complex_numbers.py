@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from converter.errors import ConversionError
 from tests.coverage.ops import Call
 from tests.frontend.building import branches, export
+from tests.frontend.calling import agree, functions
 
 
 def whole(number: Any) -> Any:
@@ -41,3 +43,11 @@ def test_arithmetic_and_moves() -> None:
 def test_the_rest_is_refused(step: Any, text: str) -> None:
     with pytest.raises(ConversionError, match=text):
         export(branches((6,), {"y": Call(step, name="wave")}))
+
+
+def test_products_with_constants_and_conjugates() -> None:
+    def product(x: tf.Tensor) -> tf.Tensor:
+        z = tf.complex(x[:, :2], x[:, 2:]) * tf.complex(x[:, 2:], x[:, 1:3]) - 1j * tf.cast(x[:, :2], tf.complex64)
+        return tf.stack([tf.math.real(tf.math.conj(z)), tf.math.imag(-tf.math.conj(z)), tf.math.imag(z + 2)])
+
+    agree(functions({"product": product}, ((4,), "float32")), np.array([[1, 2, 3, 4]], np.float32), rtol=1e-5)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 import pytest
 
-from converter.frontend.forms import FUNCTIONS
-from converter.frontend.forms.attention import LARGE, MARK
 from tests.frontend.building import export, layers, operators, stir
 from tests.frontend.forms.inside import calling
 
@@ -64,8 +61,3 @@ def test_half_precision_is_widened_between_the_products() -> None:
     found = operators(export(keras.Model(x, L.MultiHeadAttention(2, 3, dtype="mixed_float16")(x, x, use_causal_mask=True)), opset=18))
     assert found["MatMul"] == 6
     assert found["Softmax"] == 1
-
-
-def test_the_form_takes_the_whole_of_attention() -> None:
-    assert FUNCTIONS.get(MARK).lower is not None
-    assert np.isfinite(np.float32(LARGE))

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from converter.frontend.forms import masked
 from converter.verify.session import Session
 from tests.frontend.building import export, layers, operators, stir
 
@@ -54,7 +53,3 @@ def test_states_start_anywhere_and_stay_where_nothing_is_valid() -> None:
     kinds, error = both(stir(keras.Model([x, mask, h, c], outputs)), {n: v if n == "mask" else v.astype(np.float32) for n, v in feeds.items()})
     assert error < 1e-6
     assert "Loop" not in kinds
-
-
-def test_the_last_key_is_behind_every_position() -> None:
-    assert int(masked.LAST) > 2**62

@@ -8,7 +8,6 @@ import keras
 import pytest
 
 from converter.errors import ConversionError
-from converter.frontend.forms import time_distributed
 from tests.frontend.building import branches, chain, export, layers, operators, stir
 
 L = layers
@@ -61,7 +60,3 @@ def test_a_layer_that_mixes_samples_is_run_step_by_step_or_refused() -> None:
     assert proved(chain((3, 2), L.Dense(2), L.TimeDistributed(Mixing())))["ReduceMean"] == 3
     with pytest.raises(ConversionError, match="culprit: TimeDistributed over a layer that is not one of Keras's"):
         export(chain((None, 2), L.Dense(2), L.TimeDistributed(Mixing(), name="culprit")))
-
-
-def test_the_form_is_of_its_layer() -> None:
-    assert time_distributed.FORMS.get("TimeDistributed").lower is None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from converter.frontend.forms import FUNCTIONS
-from converter.frontend.forms.lookup import REPEAT
 from tests.frontend.building import branches, chain, export, layers, operators
 from tests.frontend.forms.inside import calling
 
@@ -32,7 +30,3 @@ def test_taking_and_repeating() -> None:
         "batch": calling(lambda x: ops.repeat(x, 2, axis=0)), "counts": calling(lambda x: ops.repeat(x, np.array([1, 0, 2, 1]), axis=-1)),
     })))
     assert found["Expand"] >= 3
-
-
-def test_the_forms_are_there() -> None:
-    assert {REPEAT, "numpy.take"} <= set(FUNCTIONS.names())

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from converter.frontend.functions import FUNCTIONS
+from converter.frontend.forms import FUNCTIONS, Form
+from converter.frontend.marks import Tracing
 
 
 def _extreme(find: str) -> Callable[..., Any]:
-    def function(tf: Any, original: Callable[..., Any], x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    def function(tracing: Tracing, original: Callable[..., Any], x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+        tf = tracing.tf
         x = tf.convert_to_tensor(x)
         if not x.dtype.is_floating or x.shape.rank in (None, 0):
             return original(x, axis=axis, keepdims=keepdims)
@@ -26,13 +28,14 @@ def _extreme(find: str) -> Callable[..., Any]:
     return function
 
 
-def _signbit(tf: Any, original: Callable[..., Any], x: Any) -> Any:
+def _signbit(tracing: Tracing, original: Callable[..., Any], x: Any) -> Any:
+    tf = tracing.tf
     x = tf.convert_to_tensor(x)
     if not x.dtype.is_floating:
         return original(x)
     return tf.logical_or(tf.less(x, 0), tf.logical_and(tf.equal(x, 0), tf.less(tf.math.reciprocal(x), 0)))
 
 
-FUNCTIONS.add("numpy.argmax", _extreme("argmax"))
-FUNCTIONS.add("numpy.argmin", _extreme("argmin"))
-FUNCTIONS.add("numpy.signbit", _signbit)
+FUNCTIONS.add("numpy.argmax", Form(_extreme("argmax")))
+FUNCTIONS.add("numpy.argmin", Form(_extreme("argmin")))
+FUNCTIONS.add("numpy.signbit", Form(_signbit))

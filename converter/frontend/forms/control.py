@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from converter.frontend.functions import FUNCTIONS
+from converter.frontend.forms import FUNCTIONS, Form
+from converter.frontend.marks import Tracing
 
 
-def _switch(tf: Any, original: Callable[..., Any], index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+def _switch(tracing: Tracing, original: Callable[..., Any], index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+    tf = tracing.tf
     number = tf.cast(index, tf.int32)
     known = tf.get_static_value(number)
     if known is not None:
@@ -27,10 +29,9 @@ def _switch(tf: Any, original: Callable[..., Any], index: Any, branches: Sequenc
 
 
 def _scan(
-    tf: Any, original: Callable[..., Any], f: Any, init: Any, xs: Any = None, length: Any = None, reverse: bool = False, unroll: Any = 1
+    tracing: Tracing, original: Callable[..., Any], f: Any, init: Any, xs: Any = None, length: Any = None, reverse: bool = False, unroll: Any = 1
 ) -> Any:
-    from keras import tree
-
+    tf, tree = tracing.tf, tracing.keras.tree
     elements = [tf.convert_to_tensor(x) for x in tree.flatten(xs)] if xs is not None else []
     if not callable(f) or (not elements and length is None):
         return original(f, init, xs, length=length, reverse=reverse, unroll=unroll)
@@ -51,5 +52,5 @@ def _scan(
     return tree.pack_sequence_as(init, carried), tree.pack_sequence_as(init, results)
 
 
-FUNCTIONS.add("core.scan", _scan)
-FUNCTIONS.add("core.switch", _switch)
+FUNCTIONS.add("core.scan", Form(_scan))
+FUNCTIONS.add("core.switch", Form(_switch))

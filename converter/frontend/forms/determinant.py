@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from converter.frontend.functions import FUNCTIONS
+from converter.frontend.forms import FUNCTIONS, Form
+from converter.frontend.marks import Tracing
 
 
-def _logdet(tf: Any, original: Callable[..., Any], x: Any) -> Any:
+def _logdet(tracing: Tracing, original: Callable[..., Any], x: Any) -> Any:
+    tf = tracing.tf
     return tf.math.log(tf.linalg.det(tf.convert_to_tensor(x)))
 
 
-FUNCTIONS.add("math.logdet", _logdet)
+FUNCTIONS.add("math.logdet", Form(_logdet))

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from converter.frontend.functions import FUNCTIONS
+from converter.frontend.forms import FUNCTIONS, Form
+from converter.frontend.marks import Tracing
 
 
-def _histogram(tf: Any, original: Callable[..., Any], x: Any, bins: int = 10, range: Any = None) -> Any:
+def _histogram(tracing: Tracing, original: Callable[..., Any], x: Any, bins: int = 10, range: Any = None) -> Any:
+    tf = tracing.tf
     x = tf.convert_to_tensor(x)
     if x.shape.rank != 1 or not x.dtype.is_floating:
         return original(x, bins=bins, range=range)
@@ -22,4 +24,4 @@ def _histogram(tf: Any, original: Callable[..., Any], x: Any, bins: int = 10, ra
     return tf.reduce_sum(tf.one_hot(index, bins, dtype=x.dtype), 0), edges
 
 
-FUNCTIONS.add("numpy.histogram", _histogram)
+FUNCTIONS.add("numpy.histogram", Form(_histogram))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converter.frontend.forms import lookups
+from converter.frontend.forms import integer_lookup
 from converter.verify.session import Session
 from tests.frontend.building import branches, export, layers
 
@@ -14,7 +14,7 @@ KEYS = [3, 9, 4, 0, 7]
 
 @pytest.mark.parametrize("few", [256, 0])
 def test_every_mode(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookups, "FEW", few)
+    monkeypatch.setattr(integer_lookup, "FEW", few)
     lookup = layers.IntegerLookup
     steps = {mode: lookup(vocabulary=KEYS, output_mode=mode) for mode in ("int", "one_hot", "multi_hot", "count")}
     steps |= {"mask": lookup(vocabulary=KEYS, mask_token=1), "many": lookup(vocabulary=KEYS, num_oov_indices=3),
