@@ -1,13 +1,13 @@
-"""Which errors are rounding in Keras as well, so that they prove nothing.
+"""Which errors on edge inputs are rounding in Keras as well, so that they prove nothing.
 
 All ones make a spectrum cancel, and a logarithm behind it makes decibels of what rounding leaves: Keras itself gives other numbers
-if the input changes by an epsilon. On random input that is excused only where it is chaos: an untrained network that is deep and not
-held in range by its normalizations turns an epsilon into a share of its output that can be seen. What was excused there is kept, to be told.
+if the input changes by an epsilon. On random input nothing is excused. An untrained network that is deep and not held in range by its
+normalizations may turn an epsilon into a share of its output there too; then nothing can be proved, and the error says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,11 +15,9 @@ from converter.errors import InputError
 from converter.frontend.reference import KerasRunner
 from converter.spec.quant import Array
 from converter.verify import compare
-from converter.verify.policy import EPSILON, SATURATED
+from converter.verify.policy import DEFAULT, EPSILON, SATURATED
 
-MARGIN, TRIES = 4.0, 3
-CHAOS = 0.01  # share of its range by which an output moves for an epsilon of the inputs, from which on random input proves nothing
-"""How much further than Keras itself an edge output may move: the largest change of a few tries is not the largest there is."""
+TRIES = 3  # changes of the inputs by an epsilon, of which the largest move counts
 
 
 class Conditioning:
@@ -31,7 +29,6 @@ class Conditioning:
 
     def __init__(self, runner: KerasRunner) -> None:
         self._runner, self._peaks = runner, dict[str, float]()
-        self.chaotic: dict[str, float] = {}
 
     def watch(self, kind: str, expected: Mapping[str, Array]) -> None:
         """Note how large outputs are on random input."""
@@ -44,21 +41,24 @@ class Conditioning:
     ) -> list[compare.Failure]:
         """The failures that count.
 
-        Excused are errors as large as rounding of an output of the size that this one has on random input, and those that are not beyond
-        what Keras changes when every input does by an epsilon; on random input only where that is chaos, and never a value that is not finite.
+        Excused on an edge input are errors as large as rounding of an output of the size that this one has on random input, and those that are
+        not beyond what Keras changes when every input does by an epsilon; never a value that is not finite.
         """
-        edge = not kind.startswith("random")
-        left = [f for f in failures if not (edge and self._cancels(f, expected))]
+        if kind.startswith("random"):
+            return failures
+        left = [f for f in failures if not self._cancels(f, expected)]
         moves = self._moves(feeds, expected) if any(f.error is not None for f in left) else {}
-        return [f for f in left if not self._moved(f, edge, moves.get(f.output, 0.0), expected)]
+        return [f for f in left if f.error is None or not f.error <= DEFAULT.moved * moves.get(f.output, 0.0)]
 
-    def _moved(self, failure: compare.Failure, edge: bool, move: float, expected: Mapping[str, Array]) -> bool:
-        if failure.error is None or not failure.error <= MARGIN * move:
-            return False
-        share = move / max(float(np.ptp(expected[failure.output])), 1e-300)
-        if not edge and share >= CHAOS:
-            self.chaotic[failure.output] = max(self.chaotic.get(failure.output, 0.0), share)
-        return edge or share >= CHAOS
+    def unsteady(self, failures: Sequence[compare.Failure], feeds: Mapping[str, Array], expected: Mapping[str, Array]) -> str:
+        """What to say where Keras itself moves as far as ``failures`` are: nothing where it does not."""
+        moves = self._moves(feeds, expected)
+        shares = [moves[f.output] / max(float(np.ptp(expected[f.output])), 1e-300)
+                  for f in failures if f.error is not None and f.error <= DEFAULT.moved * moves.get(f.output, 0.0)]
+        if not shares:
+            return ""
+        return (f"Keras itself changes by {round(100 * max(shares), 2):g} % of the output's range when the inputs change by one epsilon, so "
+                "nothing can be proved with these weights: train the network, or load the weights that are to be shipped")
 
     def _cancels(self, failure: compare.Failure, expected: Mapping[str, Array]) -> bool:
         peak = self._peaks.get(failure.output)

@@ -72,10 +72,6 @@ def export_graph(
     if not report.numbers["parity"]["varies"]:
         report.warnings.append("no output depends on the input, for the inputs that were tried: being equal to Keras proves little "
                                "(untrained weights?)")
-    if report.numbers["parity"]["chaotic"]:
-        share = f"{100 * report.numbers['parity']['chaotic']:.0f} %"
-        report.warnings.append(f"Keras itself changes by {share} of the output's range when the inputs change by one float32 epsilon (an untrained "
-                               "network that is not held in range?): where it does, being equal cannot be shown")
     report.done.append(f"equal to Keras: largest error {report.numbers['parity']['relative']:.1e} of the output range")
     return Exported(graph, runner, report, str(model.name), variables.places(model))
 

@@ -33,11 +33,11 @@ def prove(graph: ir.Model, runner: KerasRunner, model: Any) -> dict[str, Any]:
 
     Returns:
         ``relative``, the largest error as a share of the range over all inputs, and ``max_abs``, both of the outputs, or of what goes
-        into their softmax or sigmoid; ``samples``; ``varies``: whether any of these depends on the input; and ``chaotic``: the share of its range
-        by which an output moves in Keras itself when the inputs change by an epsilon, 0 where random inputs prove something.
+        into their softmax or sigmoid; ``samples``; and ``varies``: whether any of these depends on the input.
 
     Raises:
-        ParityError: an output is wrong; layers with uncommon operators are named, since that is where to look.
+        ParityError: an output is wrong; layers with uncommon operators are named, since that is where to look. Or Keras itself gives other
+            numbers for the least change of its inputs, so that nothing can be proved.
         ConversionError: Keras itself cannot run the model, so nothing can be proved.
     """
     view, inner = _with_logits(graph)
@@ -54,13 +54,13 @@ def prove(graph: ir.Model, runner: KerasRunner, model: Any) -> dict[str, Any]:
         conditioning.watch(kind, expected)
         counting = conditioning.remaining(failures, kind, feeds, {**expected, **told}) if failures else []
         if counting:
-            raise ParityError(f"the ONNX graph of {model.name!r} does not compute what Keras computes ({kind}): "
-                              + "; ".join(map(str, counting[:3])) + f". {_suspects(graph)}")
+            raise ParityError(f"the ONNX graph of {model.name!r} does not compute what Keras computes ({kind}): " + "; ".join(map(str, counting[:3]))
+                              + f". {conditioning.unsteady(counting, feeds, {**expected, **told}) or _suspects(graph)}")
         count += len(next(iter(feeds.values()))) if feeds else 1
         excused = {f.output for f in failures}  # is not measured
         _update(seen, {**{n: y for n, y in expected.items() if n not in excused and before(n) not in told},
                        **{key: y for key, (name, y) in pairs.items() if before(name) not in excused}}, got)
-    return {**_summary(seen, count), "chaotic": max(conditioning.chaotic.values(), default=0.0)}
+    return _summary(seen, count)
 
 
 def _nowhere(expected: Array, got: Array) -> bool:

@@ -27,6 +27,8 @@ class Policy:
             channel over few samples may be small by chance.
         channel_span: a channel with less than this share of the output's range is constant but for rounding. Like ``parity_expected``, ten
             times below what the output as a whole is held to, so that no error in it is lost.
+        moved: on edge inputs an output may be off by this many times what Keras itself moves when its inputs do by an epsilon: the largest
+            change of a few tries is not the largest there is.
         channel_values: fewer values than this in a channel say nothing about its range.
         fused_gap_db: the fused and the unfused integer graph differ by single steps of the grid where kernels are exact, far
             below half a decibel; saturating kernels cost 1 to 18 dB.
@@ -57,6 +59,7 @@ class Policy:
     channel: float = 0.05
     channel_span: float = 1e-5
     channel_values: int = 3
+    moved: float = 4.0
     fused_gap_db: float = 0.5
     gap_cap_db: float = 100.0
     db_cap: float = 200.0
