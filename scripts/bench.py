@@ -115,11 +115,11 @@ def in_child(case: Path, out: Path, samples: int) -> dict[str, Any]:
 def child(case: Path, out: Path, samples: int) -> int:
     """The body of :func:`in_child`: a plain forward, then the whole of ``converter.quantize`` on the float model."""
     import numpy as np
-    import onnx.reference.ops  # noqa: F401
+    import onnx.reference.ops  # noqa: F401  (paid before the clock starts, as for every peer)
     import onnxruntime
 
     from converter import api
-    from converter.data import dispatch  # noqa: F401  (paid before the clock starts)
+    from converter.data import dispatch  # noqa: F401
     from converter.frontend import onnx_source  # noqa: F401
     from converter.quantize import road  # noqa: F401
     from converter.ship import road as ship_road  # noqa: F401

@@ -19,7 +19,7 @@ from converter.graph import query
 from converter.spec.quant import Array
 from converter.verify.session import Session
 
-ELEMENTS = 16_000_000  # elements of observed tensors in a batch: 128 MB of float32 if all were held at a time
+ELEMENTS = 16_000_000  # elements of observed tensors in a batch: 64 MB of float32 if all were held at a time
 LARGEST_BATCH = 64
 MOST_WORKERS = 8
 

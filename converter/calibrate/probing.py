@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from converter.calibrate.statistics import SAMPLED, Observation, observe, sampled
+from converter.calibrate.statistics import SAMPLED, Observation, observe, patterns
 from converter.errors import InputError
 from converter.graph import edit, query
 from converter.spec.quant import Array
@@ -64,7 +64,7 @@ class Reduced:
         if spoilt:
             raise InputError(f"values are NaN or infinite in {spoilt} of {means.size} channels of samples")
         low = 0.0 if self.low is None else float(outputs[self.low])
-        return Observation(low, float(outputs[self.high][:count].max()), sampled(outputs[self.grid][:count]), means)
+        return Observation(low, float(outputs[self.high][:count].max()), patterns(outputs[self.grid][:count]), means)
 
 
 def probed(model: ir.Model, probes: Sequence[Probe]) -> tuple[ir.Model, list[Whole | Reduced]]:

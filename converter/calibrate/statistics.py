@@ -33,13 +33,13 @@ class Observation:
 
     Args:
         low, high: extremes, finite.
-        sample: float32 ``(n, k)``, the values of every sample that the histogram counts.
+        patterns: uint16 ``(n, k)``, the upper half of the float32 pattern of every value that the histogram counts.
         means: float ``(n, channels)``, the channel means of every sample, or None.
     """
 
     low: float
     high: float
-    sample: Array
+    patterns: Array
     means: Array | None = None
 
 
@@ -55,17 +55,24 @@ def observe(x: Array, axis: int | None = None) -> Observation:
     """
     x = np.ascontiguousarray(x, np.float32)
     if not x.size:
-        return Observation(math.inf, -math.inf, np.empty((0, 0), np.float32), None if axis is None else np.empty((0, x.shape[axis]), np.float32))
+        return Observation(math.inf, -math.inf, np.empty((0, 0), np.uint16), None if axis is None else np.empty((0, x.shape[axis]), np.float32))
     low, high = float(x.min()), float(x.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise InputError(f"{int(np.count_nonzero(~np.isfinite(x)))} of {x.size} values are NaN or infinite")
-    return Observation(low, high, sampled(x), None if axis is None else _means(x, axis))
+    return Observation(low, high, patterns(x), None if axis is None else _means(x, axis))
 
 
-def sampled(x: Array) -> Array:
-    """The values of every sample of ``x (n, ...)`` that the histogram counts, ``(n, k)``."""
+def patterns(x: Array) -> Array:
+    """Upper halves of the patterns of those values of every sample of ``x`` that the histogram counts.
+
+    Args:
+        x: float32 ``(n, ...)``, contiguous.
+
+    Returns:
+        uint16 ``(n, k)``, a copy.
+    """
     flat = x.reshape(len(x), -1)
-    return flat[:, :: _step(flat.shape[1])]
+    return flat.view(np.uint16)[:, 1 :: 2 * _step(flat.shape[1])].copy()
 
 
 def _means(x: Array, axis: int) -> Array:
@@ -129,7 +136,7 @@ class Statistics:
         Raises:
             InputError: the channels are not those seen so far, or their means are missing; the statistics stay as they were.
         """
-        if not seen.sample.size:
+        if not seen.patterns.size:
             return
         means = seen.means if self.channels else None
         if self.channels and means is None:
@@ -137,8 +144,8 @@ class Statistics:
         if means is not None and means.shape[1] != self.channels:
             raise InputError(f"{means.shape[1]} channels do not go with statistics of {self.channels}")
         self.low, self.high = min(self.low, seen.low), max(self.high, seen.high)
-        self.samples += len(seen.sample)
-        self._patterns.append(np.ascontiguousarray(seen.sample).view(np.uint16).reshape(-1)[1::2].copy())
+        self.samples += len(seen.patterns)
+        self._patterns.append(seen.patterns.reshape(-1))
         if means is not None:
             self._means.append(means.copy())
         if sum(map(len, self._patterns)) >= WAITING:

@@ -9,7 +9,7 @@ import pytest
 from converter.calibrate import Statistics
 from converter.calibrate.collect import collect
 from converter.calibrate.probing import GRID, Probe, Reduced, Whole, probed
-from converter.calibrate.statistics import SAMPLED, sampled
+from converter.calibrate.statistics import PATTERN_VALUES, SAMPLED, patterns
 from converter.errors import InputError
 from converter.spec.quant import Array
 from converter.verify.session import Session
@@ -71,7 +71,7 @@ def test_what_the_graph_reduces_is_what_the_whole_tensor_holds(model: ir.Model, 
     got = reader.read(Session(changed).run(feeds), 11)
     grid = full[:, :, ::2, ::2]
     assert SAMPLED < grid[0].size <= GRID < full[0].size
-    np.testing.assert_allclose(got.sample, sampled(grid), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(PATTERN_VALUES[got.patterns], PATTERN_VALUES[patterns(grid)], rtol=2**-7 + 1e-4, atol=1e-5)
     assert got.means is not None
     np.testing.assert_allclose(got.means, full.mean(axis=(2, 3)), rtol=1e-4, atol=1e-5)
     assert (got.low, got.high) == pytest.approx((full.min(), full.max()), rel=1e-4)
@@ -87,7 +87,7 @@ def test_samples_that_fill_up_a_batch_are_not_read(model: ir.Model, feeds: dict[
     assert got.high == pytest.approx(whole.high, rel=1e-5)
     assert got.means is not None
     assert whole.means is not None
-    assert got.sample.shape == whole.sample.shape
+    assert got.patterns.shape == whole.patterns.shape
     np.testing.assert_allclose(got.means, whole.means, rtol=1e-5)
 
 
