@@ -10,20 +10,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import resource
 import subprocess
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from peak_memory import peak, start_peak
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ("effnet_lite0", "fashion_cnn", "mnv2_random", "letter_mlp")
 PEERS = ("ort_s8s8", "ort_u8s8_pc", "ort_u8s8_pc_rr", "ort_percentile", "ort_entropy", "ort_u8u8")
 DROPS = {"effnet_lite0": 1.5, "fashion_cnn": 1.0, "letter_mlp": 1.0}
-PACKAGES = ("numpy", "onnx", "onnx-ir", "onnxruntime", "keras", "tensorflow", "tf2onnx")
 HIST_SAMPLES = 64  # onnxruntime's histogram calibrators hold every activation; more samples need more memory than many machines have
 
 
@@ -135,13 +133,13 @@ def child(case: Path, out: Path, samples: int) -> int:
         session.run(None, {name: row[None]})
     forward = time.perf_counter() - start
     del session
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = start_peak()
     start = time.perf_counter()
     report = api.quantize(str(case / "float.onnx"), {name: x}, path=out)
     seconds = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    grown = peak() - before
     sys.stdout.write(json.dumps({"samples": len(x), "seconds": seconds, "forward": forward, "ratio": seconds / forward,
-                                 "grown_gb": (after - before) / 1e6, "stages": report.numbers["seconds"]}) + "\n")
+                                 "grown_gb": grown / 1e9, "stages": report.numbers["seconds"]}) + "\n")
     return 0
 
 
@@ -153,13 +151,15 @@ def run(command: list[Any]) -> None:
 def page(results: list[dict[str, Any]]) -> str:
     """docs/benchmarks.md."""
     machine = results[0]["judge"]["machine"]
-    versions = ", ".join([f"Python {platform.python_version()}", *(f"{p} {_version(p)}" for p in PACKAGES)])
+    from converter.verify.machine import versions
+
+    used = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines = ["# Benchmarks", "",
              "Written by `scripts/bench`; run it on your machine. Every row of a table was measured in one run: converter ships the case through its "
              "command line, the peers quantize the float model of the same case folder, and the same judge, which knows none of them, looks "
              "at every file.",
              "", f"{time.strftime('%Y-%m-%d')}. {machine['processor']}, {machine['cpus']} CPUs: {' '.join(machine['flags'])}; "
-             f"load {machine.get('load')} when the judge began. {versions}.", "",
+             f"load {machine.get('load')} when the judge began. {used}.", "",
              "- `fused` is what runs, `unfused` the same file without graph optimisations; a gap means that kernels saturate.",
              "- `latency` is the median ratio to the float export of Keras (Keras' own exporter), batch 1, 1 thread, with quartiles; "
              "`ours/peer` is our file against that peer's, interleaved in one process.",
@@ -169,13 +169,6 @@ def page(results: list[dict[str, Any]]) -> str:
     for result in results:
         lines += section(result)
     return "\n".join(lines) + "\n"
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "-"
 
 
 def section(result: dict[str, Any]) -> list[str]:

@@ -11,7 +11,6 @@ import contextlib
 import io
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ import time
 import warnings
 from pathlib import Path
 from typing import Any
+
+from peak_memory import peak, start_peak
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ("ResNet50", "VGG16", "EfficientNetB0")
@@ -108,21 +109,6 @@ def failures() -> tuple[type[Exception], ...]:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented, state.RuntimeException, state.InvalidProtobuf)
-
-
-def start_peak() -> float:
-    """Bytes that are resident now; the peak is counted anew from here where the system can do that."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    return peak()
-
-
-def peak() -> float:
-    """Peak of resident memory in bytes."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def table(rows: list[tuple[str, str, dict[str, Any] | None]]) -> str:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from peak_memory import peak
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("trace", "lower", "clean", "parity", "write")
@@ -147,8 +148,7 @@ def child(kind: str, size: int, opset: int | None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         api.export(model, file, opset=opset, progress=clock)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        print(json.dumps({"seconds": clock.seconds, "peak": peak, "bytes": io.file_bytes(file)}))
+        print(json.dumps({"seconds": clock.seconds, "peak": peak(), "bytes": io.file_bytes(file)}))
     return 0
 
 

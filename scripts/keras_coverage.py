@@ -7,22 +7,20 @@ take the others along. The cases are those that the tests walk (tests/coverage).
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from peak_memory import peak, start_peak
+
 HOME = Path(__file__).resolve().parent.parent
-PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "onnx-ir", "onnxscript", "numpy")
 KINDS = ("layers", "ops", "applications")
 LIMIT = 900  # seconds for one case
 MEMORY = 16 << 30  # bytes of address space beyond which a process is stopped
@@ -115,21 +113,6 @@ def child(kind: str, tool: str, wanted: list[str]) -> int:
     return 0
 
 
-def start_peak() -> float:
-    """Bytes that are resident now; the peak is counted anew from here where the system can do that."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    return peak()
-
-
-def peak() -> float:
-    """Peak of resident memory in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
 def by_converter(model: Any, path: Path) -> dict[str, Any]:
     """Exported with its largest error and its operators, or refused with the reason."""
     from converter import api
@@ -168,7 +151,9 @@ def by_keras(model: Any, path: Path) -> dict[str, Any]:
 
 def page(results: dict[str, dict[str, Any]]) -> str:
     """docs/coverage.md."""
-    versions = ", ".join([f"Python {platform.python_version()}", *(f"{p} {_version(p)}" for p in PACKAGES)])
+    from converter.verify.machine import versions
+
+    used = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines = [
         "# What can be exported",
         "",
@@ -176,7 +161,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "inputs; `error` is the largest one as a "
         "share of the output's range. What cannot be exported is refused before a file is written.",
         "",
-        f"{time.strftime('%Y-%m-%d')}. {versions}.",
+        f"{time.strftime('%Y-%m-%d')}. {used}.",
         "",
     ]
     for kind, title in (("layers", "Layers"), ("ops", "Operations (`keras.ops`)"), ("applications", "Applications")):
@@ -227,13 +212,6 @@ def _number(value: float | None, form: str = ".1e") -> str:
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "/")
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "-"
 
 
 if __name__ == "__main__":

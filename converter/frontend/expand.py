@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from converter.errors import ConversionError
@@ -13,14 +14,15 @@ from converter.graph import edit, query
 OURS = frozenset({"AdjustSaturation", "Complex", "ComplexAbs", "FFT", "IFFT", "FFT2D", "IFFT2D", "IRFFT", "RFFT", "ResizeArea", "ResizeBicubic"})
 """Operators that tf2onnx has handlers for, or may get some, which ours do better."""
 
+
 def passed_on() -> dict[str, tuple[Any, list[Any]]]:
     """Handlers for ``tf2onnx.tfonnx.process_tf_graph`` that leave an operator as it is."""
     return {name: (_leave, []) for name in OURS}
 
 
 def mended() -> dict[str, tuple[Any, list[Any]]]:
-    """Handlers that mend what tf2onnx does with whole numbers."""
-    return {"ResizeBilinear": (_resize_floats, [])}
+    """Handlers that mend what tf2onnx does."""
+    return {"ResizeBilinear": (_resize_floats, []), "BiasAdd": (_add_bias, [])}
 
 
 def _leave(graph: Any, node: Any, name: str, args: Any) -> None:
@@ -32,6 +34,14 @@ def _resize_floats(graph: Any, node: Any, name: str, args: Any) -> None:
     if graph.get_dtype(node.input[0]) != ir.DataType.FLOAT:
         graph.insert_new_node_on_input(node, "Cast", node.input[0], to=int(ir.DataType.FLOAT))
     _as_ever(graph, node)
+
+
+def _add_bias(graph: Any, node: Any, name: str, args: Any) -> None:
+    """A bias of channels first; tf2onnx knows the axis only where the bias is a constant, and ours are inputs until they are bound."""
+    if node.get_attr_value("data_format", b"").startswith(b"NC"):
+        shape = graph.make_const(f"{node.name}/channels_first", np.array([-1] + [1] * (len(graph.get_shape(node.input[0])) - 2), np.int64))
+        graph.insert_new_node_on_input(node, "Reshape", [node.input[1], shape.output[0]], input_index=1)
+    node.type = "Add"
 
 
 def _as_ever(graph: Any, node: Any) -> None:

@@ -15,6 +15,9 @@ from converter.frontend.state import kept_by
 from converter.spec.quant import Array
 from converter.spec.signature import TensorInfo
 
+GPU_ONLY = re.compile(r"only supports (the )?ND?HWC|CPU implementations? do(es)? not yet support dilation")
+"""What TensorFlow says of convolutions that its own kernels for the CPU lack."""
+
 
 class KerasRunner:
     """Calls a Keras model with arrays by input name and gives arrays by output name.
@@ -22,6 +25,7 @@ class KerasRunner:
     ``training=False`` is always passed: some layers (Resizing, CenterCrop, the random ones) have another default, and it
     spreads to what lies behind them. The model runs as one TensorFlow function, because a functional model that is
     called eagerly holds all its activations until the end. It is a trace of its own, not the one that is exported.
+    Convolutions that TensorFlow has for GPUs only (channels first, transposed with a dilation) are compiled by XLA, which has them.
     What the model keeps between calls is set from an input before each call, given as an output behind it, and then put back.
     """
 
@@ -36,6 +40,7 @@ class KerasRunner:
         self._signature = [tf.TensorSpec(t.shape, t.dtype) for t in tensors]
         self._functions: dict[tuple[tuple[int | None, ...], ...], Any] = {}
         self._knows_lengths = any(isinstance(layer, import_keras().layers.TimeDistributed) for layer in model._flatten_layers())
+        self._compiled = False
         self._structure: Any = None
         self._with_logits: list[int] = []
 
@@ -47,7 +52,7 @@ class KerasRunner:
                        for spec, tensor in zip(self._signature, given, strict=True))
         if shapes not in self._functions:
             signature = [tf.TensorSpec(shape, spec.dtype) for shape, spec in zip(shapes, self._signature, strict=True)]
-            self._functions[shapes] = tf.function(self._call, autograph=False, jit_compile=False).get_concrete_function(signature)
+            self._functions[shapes] = tf.function(self._call, autograph=False, jit_compile=self._compiled).get_concrete_function(signature)
         return self._functions[shapes]
 
     def _call(self, tensors: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -78,13 +83,25 @@ class KerasRunner:
         try:
             given = [tf.convert_to_tensor(feeds[name]) for name in self._spec.names]
             with self._state(feeds) as left:
-                outputs, logits = ([np.asarray(y.numpy()) for y in part] for part in self._traced(given)(*given))
+                outputs, logits = ([np.asarray(y.numpy()) for y in part] for part in self._called(given))
         except (tf.errors.OpError, ValueError, TypeError, KeyError) as error:
             shapes = "; ".join(f"{n} {np.asarray(x).dtype} {list(np.shape(x))}" for n, x in feeds.items())
             raise InputError(f"Keras model {self._model.name!r} cannot run: {_where(error)}. Received {shapes}; "
                              f"the model takes {'; '.join(i.describe() for i in self.inputs)}") from error
         names = output_names(self._model, self._structure, self._spec.names)
         return dict(zip(names, outputs, strict=True)) | left, dict(zip((names[i] for i in self._with_logits), logits, strict=True))
+
+    def _called(self, given: list[Any]) -> Any:
+        import tensorflow as tf
+
+        try:
+            return self._traced(given)(*given)
+        except tf.errors.OpError as error:
+            if self._compiled or not GPU_ONLY.search(str(error)):
+                raise
+        self._compiled = True
+        self._functions.clear()
+        return self._traced(given)(*given)
 
     @contextlib.contextmanager
     def _state(self, feeds: Mapping[str, Array]) -> Iterator[dict[str, Array]]:

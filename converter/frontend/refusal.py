@@ -9,8 +9,8 @@ from typing import Any
 ADVICE = (
     ("String|ToHash|AsString|Regex|Unicode|Vocab|LookupTable|HashTable|SparseCross|FarmHash",
      "strings and look-up tables belong in the data pipeline, in front of the model"),
-    ("MatrixInverse|MatrixSolve|MatrixTriangularSolve|Cholesky|^Lu$|Qr|Svd|Eig|MatrixExponential|MatrixLogarithm|MatrixSquareRoot",
-     "ONNX has no decompositions of matrices; compute it outside of the graph, or, where the matrix is a weight, once, and keep the result"),
+    ("^Lu$|Svd|Eig|MatrixExponential|MatrixLogarithm|MatrixSquareRoot",
+     "ONNX has no such decomposition of matrices; compute it outside of the graph, or, where the matrix is a weight, once, and keep the result"),
     ("Random|Multinomial|Sample|Bernoulli|Poisson", "a draw of random numbers that matters at inference; pass the numbers as an input"),
     ("FFT|Complex|^Real$|^Imag$|^Conj$|^Angle$", "ONNX has no complex numbers; carry the real and the imaginary part as two tensors"),
     ("CTC", "decode the logits behind the model"),

@@ -282,11 +282,7 @@ def _products() -> dict[str, Case]:
         return lambda x: f(K.matmul(x, K.swapaxes(x, -1, -2)) + 2 * K.eye(4))
 
     refused = {
-        "cholesky": "Cholesky",
-        "cholesky_inverse": "MatrixTriangularSolve",
-        "inv": "MatrixInverse",
         "pinv": "Svd",
-        "qr": "Qr",
         "svd": "Svd",
         "eig": "Eig",
         "eigh": "SelfAdjointEig",
@@ -305,15 +301,14 @@ def _products() -> dict[str, Case]:
         "cdist": call(K.cdist, SHAPE, SHAPE),
         "dot_product_attention": call(K.dot_product_attention, *((5, 2, 3),) * 3),
         **{n: call(definite(getattr(K, n)), square, refused=text or n) for n, text in refused.items()},
+        **{n: call(definite(getattr(K, n)), square) for n in ("cholesky", "cholesky_inverse", "inv", "qr")},
         "lu_factor": call(lambda x: K.lu_factor(x[0])[0], square, refused="Lu"),
         "lstsq": call(lambda x, y: K.lstsq(x[0], y[0]), square, square, refused="Svd"),
         "det": call(K.det, square),
         "slogdet": call(definite(K.slogdet), square),
         "logdet": call(definite(K.logdet), square),
-        "solve": call(lambda x, y: K.solve(x + 3 * K.eye(4), y), square, square, refused="MatrixSolve"),
-        "solve_triangular": call(
-            lambda x, y: K.solve_triangular(K.tril(x) + 3 * K.eye(4), y, lower=True), square, square, refused="MatrixTriangularSolve"
-        ),
+        "solve": call(lambda x, y: K.solve(x + 3 * K.eye(4), y), square, square),
+        "solve_triangular": call(lambda x, y: K.solve_triangular(K.tril(x) + 3 * K.eye(4), y, lower=True), square, square),
     }
 
 

@@ -23,6 +23,14 @@ def test_a_resize_of_whole_numbers_gives_floats() -> None:
     assert export(branches((6, 5, 3), {"y": Call(lambda x: tf.image.resize(x, (7, 9)))}, dtype="uint8"))
 
 
+@pytest.mark.parametrize(("rank", "length"), [(1, (9,)), (2, (9, 8)), (3, (6, 5, 4))])
+def test_channels_first_have_their_bias_on_the_second_axis(rank: int, length: tuple[int, ...]) -> None:
+    """TensorFlow has these for GPUs only, so what they are compared with is compiled by XLA."""
+    layer = getattr(keras.layers, f"Conv{rank}D")(5, 3, data_format="channels_first", bias_initializer="random_normal")
+    found = operators(export(branches((4, *length), {"y": layer})))
+    assert found["Conv"] == 1 and "Transpose" not in found and ("Add" in found) == (rank == 1)
+
+
 def test_whole_numbers_below_zero_are_divided_as_in_python() -> None:
     divide, rest = keras.ops.floor_divide, keras.ops.mod
     steps = {"a": lambda x: divide(x, 3), "b": lambda x: divide(x, -3), "c": lambda x: rest(x, 3), "d": lambda x: rest(x, -3)}

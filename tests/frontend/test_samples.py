@@ -43,9 +43,3 @@ def test_the_smallest_table_of_a_model_decides() -> None:
     model = chain((6,), layers.Embedding(11, 5), dtype="int32")
     assert (vocabulary(model), takes_ids(model)) == (11, True)
     assert (vocabulary(chain((6,), layers.Dense(2))), takes_ids(chain((6,), layers.Dense(2)))) == (2, False)
-
-
-def test_large_inputs_come_two_at_a_time() -> None:
-    for shape, batch in (((None, 200, 200, 3), 2), ((None, 28, 28, 1), 3)):
-        kinds = dict(parity_inputs([TensorInfo("x", shape, "float32")]))
-        assert kinds[f"random, batch {batch}"]["x"].shape[0] == batch

@@ -105,9 +105,7 @@ def expand(model: ir.Model) -> list[tuple[ir.Node, str]]:
                 _expand(model, node)
             except NotInONNXError as error:
                 refused.append((node, str(error)))
-    if refused:
-        edit.drop_unused(model)  # complex numbers whose readers have taken their parts
-    return [(node, reason) for node, reason in refused if node.graph is not None]
+    return refused
 
 
 def _expand(model: ir.Model, node: ir.Node) -> None:
