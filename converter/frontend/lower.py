@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from converter.errors import ConversionError, UsageError
-from converter.frontend import expand, kernels, lift, marks, operators, recurrent_loops, refusal, repair
+from converter.frontend import amended, expand, kernels, lift, marks, operators, refusal, repair
 from converter.frontend.trace import SCOPE, Trace
 from converter.graph import io
 
@@ -77,10 +77,10 @@ def _convert(traced: Trace, opset: int) -> bytes:
         logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
         inputs = [*traced.inputs, *traced.variables, *traced.constants]
         try:
-            with recurrent_loops.left_alone(tfonnx):
+            with amended.amended({kind for _, kind in refusal.operations_of(traced.graph)}):
                 lowered = tfonnx.process_tf_graph(traced.graph, opset=opset, input_names=inputs, output_names=list(traced.outputs),
                                                   custom_op_handlers={**expand.mended(), **operators.handlers(), **expand.passed_on()})
-            return bytes(lowered.make_model("converter").SerializeToString())
+                return bytes(lowered.make_model("converter").SerializeToString())
         except (ValueError, TypeError, KeyError, NotImplementedError, AssertionError, AttributeError, IndexError, RuntimeError) as error:
             raise ConversionError(_refused(str(error), traced, opset)) from error
 

@@ -60,10 +60,11 @@ def unknown(graph: Any, opset: int, ours: Collection[str]) -> list[tuple[str, st
     from tf2onnx.handler import tf_op
 
     known = {*tf_op.create_mapping(opset, []), *ours} | HARMLESS
-    return [(name, kind) for name, kind in _operations(graph) if kind not in known and not kind.startswith("TensorList")]
+    return [(name, kind) for name, kind in operations_of(graph) if kind not in known and not kind.startswith("TensorList")]
 
 
-def _operations(graph: Any) -> Iterator[tuple[str, str]]:
+def operations_of(graph: Any) -> Iterator[tuple[str, str]]:
+    """Name and type of every operator of a TensorFlow graph and of the functions in it."""
     yield from ((op.name, op.type) for op in graph.get_operations())
     for function in graph.as_graph_def().library.function:
         yield from ((node.name, node.op) for node in function.node_def)

@@ -28,7 +28,7 @@ class FidelityResult:
         dtype: numpy name of the reference's element type.
         snr_db: 10 log10(power of the reference / power of the error), at most ``Policy.db_cap``.
         max_abs: largest absolute error.
-        relative: ``max_abs`` as a share of ``span``.
+        relative: ``max_abs`` as a share of ``span``; where that is 0, of what rounding explains.
         span: largest minus smallest reference value; the largest magnitude where all are equal.
         peak: largest magnitude of the reference.
         kl: mean KL(reference || candidate) of the last axis in nats; None for outputs that are not class scores.
@@ -156,7 +156,7 @@ class Fidelity:
         lost, lost_db = self._channels.lost(self._policy, span)
         return FidelityResult(
             samples=self._samples, values=self._values, dtype=self._dtype, snr_db=self._snr(), max_abs=self._max_abs,
-            relative=_share(self._max_abs, span), span=span, peak=peak, kl=scores.kl if scores else None,
+            relative=_share(self._max_abs, span or floor), span=span, peak=peak, kl=scores.kl if scores else None,
             kl_se=scores.kl_se if scores else None, agreement=scores.agreement if scores else None,
             non_finite=self._non_finite, constant=self._reference.most > floor and not self._other.changes,
             varies=self._reference.most > floor, channel=channel, channel_relative=share, channel_error=error, lost_channel=lost,

@@ -84,8 +84,11 @@ class Policy:
                 "bfloat16": self.parity_bfloat16}.get(dtype, 0.0)
 
     def rounding_floor(self, dtype: str, peak: float) -> float:
-        """Error that rounding alone explains in a value as large as ``peak``; 0 for types that are not floating."""
-        return self.rounding * EPSILON.get(dtype, 0.0) * peak
+        """Error that rounding alone explains in a value as large as ``peak``; 0 for types that are not floating.
+
+        Numbers below the smallest normal one count as rounding too: TensorFlow flushes them to zero, onnxruntime does not.
+        """
+        return self.rounding * (EPSILON.get(dtype, 0.0) * peak + NORMAL.get(dtype, 0.0))
 
     def is_finding(self, gap_db: float) -> bool:
         """Whether a gap between fused and unfused is more than noise; a gap that is not a number is."""
@@ -93,6 +96,8 @@ class Policy:
 
 
 EPSILON: Mapping[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # from 1 to the next number
+NORMAL: Mapping[str, float] = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-24, "bfloat16": 2.0**-126}
+"""The smallest number with all its digits, below which a processor may be told to flush; of float16, which is not flushed, the smallest at all."""
 DEFAULT = Policy()
 BEHIND_LOGITS = Policy(rounding=64.0)
 """For probabilities whose logits are compared too. A softmax over 1000 classes sums 1000 terms, which costs 8 to 10 epsilons of every

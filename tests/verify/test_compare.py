@@ -263,3 +263,10 @@ def test_fused_gap(fused: float, unfused: float, gap: float) -> None:
 
 def test_two_broken_graphs_are_a_finding() -> None:
     assert DEFAULT.is_finding(fused_gap(-math.inf, -math.inf))
+
+
+def test_what_one_side_flushes_to_zero_is_rounding_and_what_it_loses_is_not() -> None:
+    nothing = np.zeros((4, 3), np.float32)
+    flushed = parity({"y": nothing}, {"y": nothing + np.float32(1e-40)})
+    (lost,) = parity({"y": nothing}, {"y": nothing + np.float32(1e-30)})
+    assert flushed == [] and lost.error == pytest.approx(1e-30)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import FrozenInstanceError, fields
 
+import numpy as np
 import pytest
 
 from converter.verify.policy import DEFAULT, EPSILON, Policy
@@ -29,6 +30,13 @@ def test_float32_bound_is_far_from_one_percent_and_above_what_is_expected() -> N
 def test_what_is_not_floating_must_be_equal(dtype: str) -> None:
     assert DEFAULT.parity_bound(dtype) == 0
     assert DEFAULT.rounding_floor(dtype, 1e6) == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_may_be_flushed_to_zero_is_rounding(dtype: str) -> None:
+    smallest = float(np.finfo(dtype).smallest_normal)
+    assert smallest <= DEFAULT.rounding_floor(dtype, 0.0) < 100 * smallest
+    assert DEFAULT.rounding_floor("int32", 0.0) == 0
 
 
 def test_rounding_floor_is_in_units_of_the_output() -> None:
