@@ -100,8 +100,8 @@ def main() -> int:
     sys.path.insert(0, str(ROOT))
     if args.child:
         return child(args.child[0], int(args.child[1]), args.opset)
-    print(f"| model | size | {' | '.join(f'{stage}, s' for stage in STAGES)} | total, s | factor | peak, GB |")
-    print(f"|---|---|{'---|' * (len(STAGES) + 3)}")
+    print(f"| model | size | {' | '.join(f'{stage}, s' for stage in STAGES)} | total, s | factor | peak, GB | file, GB | reloaded, off by |")
+    print(f"|---|---|{'---|' * (len(STAGES) + 5)}")
     for kind in args.kinds:
         before: float | None = None
         for size in [args.width] if kind == "large" else args.depths:
@@ -117,7 +117,8 @@ def print_row(kind: str, size: int, found: dict[str, Any], before: float | None)
     total = sum(found["seconds"].get(stage, 0.0) for stage in STAGES)
     stages = " | ".join(f"{found['seconds'].get(stage, 0.0):.1f}" for stage in STAGES)
     factor = f"{total / before:.2f}" if before else ""
-    print(f"| {kind} | {size:,} | {stages} | {total:.1f} | {factor} | {found['peak'] / GIGA:.2f} |", flush=True)
+    print(f"| {kind} | {size:,} | {stages} | {total:.1f} | {factor} | {found['peak'] / GIGA:.2f} | {found['bytes'] / GIGA:.2f} "
+          f"| {found['off']:.1e} |", flush=True)
     return total
 
 
@@ -148,8 +149,20 @@ def child(kind: str, size: int, opset: int | None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         api.export(model, file, opset=opset, progress=clock)
-        print(json.dumps({"seconds": clock.seconds, "peak": peak(), "bytes": io.file_bytes(file)}))
+        found = {"seconds": clock.seconds, "peak": peak(), "bytes": io.file_bytes(file)}
+        print(json.dumps({**found, "off": difference(model, file)}))
     return 0
+
+
+def difference(model: Any, file: Path) -> float:
+    """Largest error of the written file, loaded again by onnxruntime, as a share of what Keras gives."""
+    import numpy as np
+    import onnxruntime
+
+    x = np.random.default_rng(0).normal(size=(2, *model.input_shape[1:])).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    got, want = session.run(None, {session.get_inputs()[0].name: x})[0], np.asarray(model(x, training=False))
+    return float(np.abs(got - want).max() / max(np.abs(want).max(), 1e-30))
 
 
 if __name__ == "__main__":

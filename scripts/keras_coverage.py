@@ -98,14 +98,13 @@ def child(kind: str, tool: str, wanted: list[str]) -> int:
     tools = {"converter": by_converter, "keras": by_keras}
     for name in wanted:
         model = cases[kind](name).build()
-        if kind == "applications":
-            model(np.zeros((1, *(d or 224 for d in model.input_shape[1:])), np.float32), training=False)  # keras refuses one that was never called
-        before, start = start_peak(), time.perf_counter()
+        if tool == "keras":
+            model(np.zeros((1, *(d or 224 for d in model.input_shape[1:])), np.float32), training=False)  # or it is refused
+        before = start_peak()
         with tempfile.TemporaryDirectory() as folder:
             result = tools[tool](model, Path(folder) / "model.onnx")
         result |= {
-            "seconds": time.perf_counter() - start,
-            "grown_mb": (peak() - before) / 2**20,
+            "grown_mb": (result.pop("peak") - before) / 2**20,
             "weights_mb": sum(v.value.numpy().nbytes for v in model.variables) / 2**20 if kind == "applications" else 0.0,
         }
         sys.stdout.write(json.dumps([name, result]) + "\n")
@@ -119,12 +118,15 @@ def by_converter(model: Any, path: Path) -> dict[str, Any]:
     from converter.errors import ConverterError
     from converter.graph import io
 
+    start = time.perf_counter()
     try:
         report = api.export(model, path)
     except ConverterError as error:
-        return {"outcome": "refused", "why": str(error)[:300]}
+        return {"outcome": "refused", "why": str(error)[:300], "peak": peak(), "seconds": time.perf_counter() - start}
+    measured = {"peak": peak(), "seconds": time.perf_counter() - start}
     kinds = [node.op_type for node in io.load(path).graph.all_nodes()]
-    return {"outcome": "exported", "error": report.numbers["parity"]["relative"], "operators": {k: kinds.count(k) for k in sorted(set(kinds))}}
+    operators = {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+    return {"outcome": "exported", "error": report.numbers["parity"]["relative"], "operators": operators, **measured}
 
 
 def by_keras(model: Any, path: Path) -> dict[str, Any]:
@@ -139,14 +141,14 @@ def by_keras(model: Any, path: Path) -> dict[str, Any]:
     try:
         model.export(str(path), format="onnx", verbose=False)
     except Exception as error:  # noqa: BLE001  (a peer may fail in any way)
-        return {"outcome": "refused", "why": f"{type(error).__name__}: {error}"[:200]}
-    seconds = time.perf_counter() - start
+        return {"outcome": "refused", "why": f"{type(error).__name__}: {error}"[:200], "peak": peak()}
+    measured = {"peak": peak(), "export_seconds": time.perf_counter() - start}
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         got = session.run(None, {session.get_inputs()[0].name: x})[0]
     except Exception as error:  # noqa: BLE001
-        return {"outcome": "file does not load", "why": str(error)[:200], "export_seconds": seconds}
-    return {"outcome": "exported", "error": float(np.abs(got - expected).max() / max(np.ptp(expected), 1e-12)), "export_seconds": seconds}
+        return {"outcome": "file does not load", "why": str(error)[:200], **measured}
+    return {"outcome": "exported", "error": float(np.abs(got - expected).max() / max(np.ptp(expected), 1e-12)), **measured}
 
 
 def page(results: dict[str, dict[str, Any]]) -> str:
@@ -191,14 +193,18 @@ def table(rows: dict[str, dict[str, Any]]) -> list[str]:
 def applications_table(rows: dict[str, dict[str, Any]]) -> list[str]:
     """Models, with time and memory."""
     lines = [
+        "With their own random weights; BatchNorm statistics are off 0 and 1, and those of EfficientNetV2 are of a batch of noise, because with "
+        "others Keras itself moves by up to its whole range for one epsilon. Time and memory are those of the export, parity included.",
+        "",
         "| model | outcome | error | operators | transposes | weights MB | memory + MB | seconds | keras.Model.export "
         "| its seconds | its memory + MB |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, r in rows.items():
         peer, operators = r.get("peer", {}), r.get("operators", {})
+        outcome = _cell(": ".join(filter(None, (r["outcome"], r.get("why")))))
         lines.append(
-            f"| {name} | {r['outcome']} | {_number(r.get('error'))} | {sum(operators.values())} | {operators.get('Transpose', 0)} "
+            f"| {name} | {outcome} | {_number(r.get('error'))} | {sum(operators.values())} | {operators.get('Transpose', 0)} "
             f"| {r.get('weights_mb', 0):.0f} "
             f"| {r.get('grown_mb', 0):.0f} | {r.get('seconds', 0):.1f} | {_cell(peer.get('outcome', ''))} {_number(peer.get('error'))} "
             f"| {_number(peer.get('export_seconds'), '.1f')} | {_number(peer.get('grown_mb'), '.0f')} |"
