@@ -22,6 +22,7 @@ from peak_memory import peak, start_peak
 
 HOME = Path(__file__).resolve().parent.parent
 KINDS = ("layers", "ops", "applications")
+PEER = " keras.Model.export | its seconds | its memory + MB |"
 LIMIT = 900  # seconds for one case
 MEMORY = 16 << 30  # bytes of address space beyond which a process is stopped
 
@@ -153,8 +154,9 @@ def by_keras(model: Any, path: Path) -> dict[str, Any]:
 
 def page(results: dict[str, dict[str, Any]]) -> str:
     """docs/coverage.md."""
-    from converter.verify.machine import versions
+    from converter.verify.machine import machine, versions
 
+    here = machine()
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines = [
         "# What can be exported",
@@ -163,7 +165,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "inputs; `error` is the largest one as a "
         "share of the output's range. What cannot be exported is refused before a file is written.",
         "",
-        f"{time.strftime('%Y-%m-%d')}. {used}.",
+        f"{time.strftime('%Y-%m-%d')}. {here['processor']}, {here['cpus']} CPUs: {' '.join(here['flags'])}. {used}.",
         "",
     ]
     for kind, title in (("layers", "Layers"), ("ops", "Operations (`keras.ops`)"), ("applications", "Applications")):
@@ -192,13 +194,13 @@ def table(rows: dict[str, dict[str, Any]]) -> list[str]:
 
 def applications_table(rows: dict[str, dict[str, Any]]) -> list[str]:
     """Models, with time and memory."""
+    peers = any("peer" in r for r in rows.values())
     lines = [
         "With their own random weights; BatchNorm statistics are off 0 and 1, and those of EfficientNetV2 are of a batch of noise, because with "
         "others Keras itself moves by up to its whole range for one epsilon. Time and memory are those of the export, parity included.",
         "",
-        "| model | outcome | error | operators | transposes | weights MB | memory + MB | seconds | keras.Model.export "
-        "| its seconds | its memory + MB |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        f"| model | outcome | error | operators | transposes | weights MB | memory + MB | seconds |{PEER if peers else ''}",
+        f"|---|---|---|---|---|---|---|---|{'---|' * PEER.count('|') if peers else ''}",
     ]
     for name, r in rows.items():
         peer, operators = r.get("peer", {}), r.get("operators", {})
@@ -206,8 +208,9 @@ def applications_table(rows: dict[str, dict[str, Any]]) -> list[str]:
         lines.append(
             f"| {name} | {outcome} | {_number(r.get('error'))} | {sum(operators.values())} | {operators.get('Transpose', 0)} "
             f"| {r.get('weights_mb', 0):.0f} "
-            f"| {r.get('grown_mb', 0):.0f} | {r.get('seconds', 0):.1f} | {_cell(peer.get('outcome', ''))} {_number(peer.get('error'))} "
-            f"| {_number(peer.get('export_seconds'), '.1f')} | {_number(peer.get('grown_mb'), '.0f')} |"
+            f"| {r.get('grown_mb', 0):.0f} | {r.get('seconds', 0):.1f} |"
+            + (f" {_cell(peer.get('outcome', ''))} {_number(peer.get('error'))} | {_number(peer.get('export_seconds'), '.1f')} "
+               f"| {_number(peer.get('grown_mb'), '.0f')} |" if peers else "")
         )
     return lines
 

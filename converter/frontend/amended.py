@@ -33,9 +33,9 @@ def amended(operators: Collection[str]) -> Iterator[None]:
     from tf2onnx.graph import Graph
 
     idle = REWRITERS if FIRST.intersection(operators) else REWRITERS + LOOPS
-    changes = [*((tfonnx, name, _nothing) for name in idle), (Graph, "reset_nodes", _resetting(Graph.reset_nodes)),
-               (Graph, "extract_sub_graph_nodes", _extracted)]
     with _LOCK:
+        changes = [*((tfonnx, name, _nothing) for name in idle), (Graph, "reset_nodes", _resetting(Graph.reset_nodes)),
+                   (Graph, "extract_sub_graph_nodes", _extracted)]
         originals = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
         for owner, name, change in changes:
             setattr(owner, name, change)

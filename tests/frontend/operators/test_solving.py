@@ -35,9 +35,10 @@ def test_the_pivot_is_found_wherever_it_stands(n: int) -> None:
 
 
 def test_pivoting_keeps_what_a_small_diagonal_would_lose() -> None:
-    tiny = np.array([[[1e-7, 1], [1, 1]]], np.float32)
-    exported = functions({"solve": lambda a, b: K.solve(a + 1e-7 * tf.eye(2) + tf.reverse(tf.eye(2), [0]), b)}, ((2, 2), "float32"), ((2, 1), "float32"))
-    agree(exported, tiny - np.array([[[1e-7, 1], [1, 1e-7]]], np.float32), np.array([[[1], [2]]], np.float32), rtol=1e-5)
+    """In double precision too: 1 + 1e20 is 1e20."""
+    small, across = 1e-20 * tf.eye(2), tf.reverse(tf.eye(2), [0])
+    exported = functions({"solve": lambda a, b: K.solve(a + small + across, b)}, ((2, 2), "float32"), ((2, 1), "float32"))
+    agree(exported, np.array([[[0, 0], [0, 1]]], np.float32), np.array([[[1], [2]]], np.float32), rtol=1e-5)
 
 
 @pytest.mark.parametrize("lower", [True, False])
