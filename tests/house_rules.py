@@ -149,8 +149,8 @@ def broad_except(module: Module) -> list[str]:
 
 
 def printing(module: Module) -> list[str]:
-    """Only cli.py writes to the terminal, and console.py, which is how that looks."""
-    if module.path in ("converter/cli.py", "converter/console.py"):
+    """Only cli writes to the terminal, and console.py, which is how that looks."""
+    if module.package == "cli" or module.path == "converter/console.py":
         return []
     return [module.at(node, "prints") for node in ast.walk(module.tree) if isinstance(node, ast.Call)
             and (_name(node.func) in ("print", "echo", "secho")

@@ -122,7 +122,7 @@ HONEST = [
     (vague_names, "graph/helpful.py", ""),
     (broad_except, "api.py", "try:\n    f()\nexcept OSError:\n    pass"),
     (broad_except, "api.py", "try:\n    f()\nexcept BaseException:\n    clean()\n    raise"),
-    (printing, "cli.py", "print('x')"),
+    (printing, "cli/road.py", "print('x')"),
     (mutable_globals, "targets/ort_cpu.py", "__all__ = ['a']\nA = (1, 2)\nB: Mapping[str, int] = {'a': 1}\nC = MappingProxyType({'a': 1})"),
     (mutable_globals, "targets/ort_cpu.py", "TARGETS: Registry[int] = Registry('target', 'converter.targets')\ndef f():\n    seen = {}"),
     (docstrings, "api.py", '"""Doc."""\ndef _f(): ...\ndef g():\n    """Doc."""\n    def inner(): ...'),

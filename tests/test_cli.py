@@ -19,7 +19,9 @@ from converter.verify.metrics import METRICS
 from tests.ship import tiny
 from tests.ship.tiny import failed, run
 
-COMMANDS = ["bench", "doctor", "export", "inspect", "quantize", "replay", "ship", "targets", "verify"]
+COMMANDS = ["bench", "doctor", "export", "inspect", "quantize", "replay", "ship", "targets", "transfer", "verify"]
+TRANSFER = sorted(cli.transfer.transfer.commands)
+VERBS = [*(name for name in COMMANDS if name != "transfer"), *(f"transfer {name}" for name in TRANSFER)]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -45,9 +47,9 @@ def bundle(case: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> P
 # --- help
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", VERBS)
 def test_every_command_has_help_with_an_example_and_the_common_options(command: str) -> None:
-    result = run(command, "--help")
+    result = run(*command.split(), "--help")
     assert result.exit_code == 0 and result.stderr == ""
     assert f"Example:\n    converter {command}" in result.stdout
     assert all(option in result.stdout for option in ("--json", "--quiet", "--debug", '{"error":'))
@@ -61,6 +63,12 @@ def test_the_group_lists_its_commands_in_whole_sentences() -> None:
     assert sorted(lines) == COMMANDS and all(line.endswith(".") and not line.endswith("...") for line in lines.values()), lines
     assert re.search(r"Exit codes:\n +0 +done\n +1 +the verdict is no.*\n +2 +.*\n +3 +.*\n +70 +.*\n +130 ", result.stdout)
     assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_transfer_lists_its_verbs_and_is_wrong_use_without_one() -> None:
+    result = run("transfer")
+    assert result.exit_code == 2 and result.stdout == "" and all(re.search(rf"^  {name} +\S.*\.$", result.stderr, re.MULTILINE) for name in TRANSFER)
+    assert "no such command: moev; known: " + ", ".join(TRANSFER) in run("transfer", "moev").stderr
 
 
 def test_metrics_in_the_help_are_those_that_exist() -> None:

@@ -1,4 +1,4 @@
-"""The verbs of the product as Python functions; ``import converter`` re-exports them lazily."""
+"""The road: export, quantize, ship."""
 
 from __future__ import annotations
 
@@ -118,31 +118,6 @@ def _float_and_data(order: Any, calib: Any, stages: Stages) -> tuple[Any, Any]:
     return exported, open_source(calib, query.signature(exported.graph)[0])
 
 
-def verify(
-    reference: Any, candidate: Any, data: Any, *, metric: str | None = None, max_drop: float | None = None, unsafe: bool = False,
-    progress: Listener = SILENT,
-) -> Report:
-    """Compare any two models on data: Keras, ONNX, or a bundle (then its deployed graph).
-
-    The candidate is run fused, as it ships, and unfused; coverage, size and latency are measured where both are graphs.
-
-    Args:
-        reference, candidate: live ``keras.Model``, ``.keras``, ``.h5``, ``.onnx``, a bundle folder or ``module:factory``.
-        data: as for :func:`quantize`; labels ``y`` are needed for a metric.
-        metric: name of a task metric, for example ``top1``.
-        max_drop: largest drop of the metric that counts as yes.
-        unsafe, progress: as for :func:`export`.
-
-    Returns:
-        A report with a verdict: no where the candidate is wrong or the drop is too large.
-    """
-    from converter.ship.verifying import verify_models
-
-    if max_drop is not None and metric is None:
-        raise UsageError(f"a largest drop of {max_drop} was given, but no metric")
-    return verify_models(reference, candidate, data, metric=metric, max_drop=max_drop, unsafe=unsafe, stages=Stages(progress))
-
-
 def ship(
     model: Any, out: str | Path, *, target: str = "ort-cpu", calib: Any, eval: Any = None, metric: str | None = None, max_drop: float | None = None,
     recipe: str | Path | Recipe | None = None, tune: Any = None, want: str = "smaller", strict: bool = False, force: bool = False,
@@ -194,62 +169,3 @@ def ship(
     except VerdictError as error:
         error.report = reports[-1] if reports else None
         raise
-
-
-def refit(
-    weights: Any, bundle: str | Path, out: str | Path, *, data: Any = None, force: bool = False, unsafe: bool = False, command: str = "",
-    progress: Listener = SILENT,
-) -> Bundle:
-    """Put new weights of the same Keras model into a shipped bundle; nothing is traced, exported or calibrated.
-
-    Every fold that the export made is replayed on the new weights; they are encoded on scales of their own, activation grids stay. A
-    ``.keras`` or ``.weights.h5`` file is read without loading Keras.
-
-    Args:
-        weights: live ``keras.Model``, ``.keras`` or ``.weights.h5`` file, or ``module:factory``, of the structure that was shipped; layer
-            names may differ.
-        bundle: folder of the shipped bundle; it stays as it is.
-        out: folder of the new bundle.
-        data: to judge on, with labels where the bundle has a metric; without it, the golden inputs of the bundle.
-        force, unsafe, progress: as for :func:`ship`.
-        command: noted in the report as the way to run this again.
-
-    Returns:
-        The new bundle, with its report.
-
-    Raises:
-        VerdictError: the integer model is wrong, or misses the limit that the bundle was shipped with. Nothing was written.
-        InputError: the bundle is damaged, or the weights are of another structure; what is missing and what is unknown is named.
-    """
-    from converter.ship import refitting
-
-    order = refitting.Order(weights, Path(bundle), Path(out), data, force=force, unsafe=unsafe, command=command)
-    return refitting.run(order, Stages(progress))
-
-
-def replay(bundle: str | Path) -> Report:
-    """Check a bundle on this machine: files, golden outputs, and what differs from where it was shipped.
-
-    Returns:
-        A report with verdict yes or no.
-
-    Raises:
-        InputError: not a bundle.
-    """
-    from converter.ship.replay import replay as run
-
-    return run(bundle)
-
-
-def inspect(model: Any, *, unsafe: bool = False) -> Report:
-    """What is inside a Keras model, an ONNX file or a bundle: ends, operators, parameters, grids."""
-    from converter.ship.inspecting import inspect_model
-
-    return inspect_model(model, unsafe=unsafe)
-
-
-def bench(models: list[Any], *, data: Any = None, threads: int = 1, seconds: float = 2.0) -> Report:
-    """Time models against the first one, interleaved in one process; ratios are what counts."""
-    from converter.ship.benching import bench_models
-
-    return bench_models(models, data=data, threads=threads, seconds=seconds)

@@ -1,0 +1,7 @@
+"""The verbs of the product as Python functions; ``import converter`` re-exports them lazily."""
+
+from converter.api.looking import bench, inspect, replay, verify
+from converter.api.road import export, quantize, ship
+from converter.api.transfer import refit
+
+__all__ = ["bench", "export", "inspect", "quantize", "refit", "replay", "ship", "verify"]

@@ -1,0 +1,42 @@
+"""Weights and parts of models from one to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from converter.progress import SILENT, Listener, Stages
+
+if TYPE_CHECKING:
+    from converter.ship.bundle import Bundle
+
+
+def refit(
+    weights: Any, bundle: str | Path, out: str | Path, *, data: Any = None, force: bool = False, unsafe: bool = False, command: str = "",
+    progress: Listener = SILENT,
+) -> Bundle:
+    """Put new weights of the same Keras model into a shipped bundle; nothing is traced, exported or calibrated.
+
+    Every fold that the export made is replayed on the new weights; they are encoded on scales of their own, activation grids stay. A
+    ``.keras`` or ``.weights.h5`` file is read without loading Keras.
+
+    Args:
+        weights: live ``keras.Model``, ``.keras`` or ``.weights.h5`` file, or ``module:factory``, of the structure that was shipped; layer
+            names may differ.
+        bundle: folder of the shipped bundle; it stays as it is.
+        out: folder of the new bundle.
+        data: to judge on, with labels where the bundle has a metric; without it, the golden inputs of the bundle.
+        force, unsafe, progress: as for :func:`ship`.
+        command: noted in the report as the way to run this again.
+
+    Returns:
+        The new bundle, with its report.
+
+    Raises:
+        VerdictError: the integer model is wrong, or misses the limit that the bundle was shipped with. Nothing was written.
+        InputError: the bundle is damaged, or the weights are of another structure; what is missing and what is unknown is named.
+    """
+    from converter.ship import refitting
+
+    order = refitting.Order(weights, Path(bundle), Path(out), data, force=force, unsafe=unsafe, command=command)
+    return refitting.run(order, Stages(progress))
