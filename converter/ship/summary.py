@@ -33,11 +33,17 @@ def tables(report: Report) -> list[Table]:
     if report.stage == "export":
         found += [Table(("operator", "count>"), [(str(k), f"{v:,}") for k, v in _most(numbers.get("kinds"))]),
                   Table(("", "", "", ""), _exported(numbers))]
+    if report.stage == "copy" and "changed" not in numbers:
+        found += [Table(("donor", "recipient", "by", "shape", "conversion"), [_paired(pair) for pair in numbers.get("pairs", [])])]
     if report.stage == "inspect":
         found += [Table(("", "name", "type", "shape"), [*_ends("input", numbers.get("inputs")), *_ends("output", numbers.get("outputs"))]),
                   Table((str(numbers.get("unit", "operator")), "count>"), [(str(k), f"{v:,}") for k, v in _most(numbers.get("operators"))]),
                   Table(("weights", "bytes>"), [(str(k), f"{v:,}") for k, v in _most(numbers.get("weight_bytes"))])]
     return [table for table in found if table.rows]
+
+
+def _paired(pair: Mapping[str, Any]) -> tuple[str, ...]:
+    return str(pair["donor"]), str(pair["recipient"]), str(pair["by"]), " x ".join(map(str, pair["shape"])), str(pair["conversion"])
 
 
 def _exported(numbers: Mapping[str, Any]) -> list[tuple[str, ...]]:
