@@ -95,7 +95,7 @@ def _vision(m: Any) -> dict[str, Callable[[], Any]]:
 def _convolutional(m: Any) -> dict[str, Callable[[], Any]]:
     image = {"image_shape": (32, 32, 3)}
     return {
-        "ResNet": lambda: m.ResNetBackbone([8], [3], [64, 16], [1, 1], [1, 2], "basic_block", **image),
+        "ResNet": lambda: m.ResNetBackbone([64], [3], [64, 16], [1, 1], [1, 2], "basic_block", **image),
         "ResNet V2": lambda: m.ResNetBackbone([8], [3], [64, 16], [1, 1], [1, 2], "bottleneck_block", use_pre_activation=True, **image),
         "VGG": lambda: m.VGGBackbone([1, 1], [4, 8], **image),
         "DenseNet": lambda: m.DenseNetBackbone([2, 2], growth_rate=4, **image),
