@@ -19,7 +19,9 @@ from converter.spec.bundle import MANIFEST
 from converter.spec.report import Report
 from converter.transfer import graft_proof
 from converter.transfer.graft import Grafted, graft
+from converter.verify.compare import Fidelity, is_number
 from converter.verify.runner import batch_of
+from converter.verify.session import Session
 
 RECORD = "converter.graft"  # key of the metadata of the model
 BATCH = 32
@@ -139,9 +141,33 @@ def _prove(order: Order, made: Grafted, donor: Source, recipient: Source, entrie
         numbers, findings = graft_proof.prove(made, cases, entries, progress)
     report.numbers["parity"] = {"on": what, **numbers}
     report.warnings += findings
+    report.numbers["before"] = before = _moved(order, made, recipient, stages) if order.data is not None else {}
+    report.done += [f"output {name!r} against the recipient as it was: {seen['snr_db']:.1f} dB"
+                    + ("" if seen["agreement"] is None else f", {100 * seen['agreement']:.2f} % agree") for name, seen in before.items()]
     worst = max((seen["relative"] for seen in numbers["unfused"].values()), default=0.0)
     fused = max((seen["relative"] for seen in numbers["fused"].values()), default=0.0)
     report.done.append(f"equal to its parts in sequence on {what}: largest error {worst:.1e} of the range unfused, {fused:.1e} fused")
+
+
+def _moved(order: Order, made: Grafted, recipient: Source, stages: Stages) -> dict[str, dict[str, Any]]:
+    """On the data, how far each output that the recipient has too is from what it was; none where the two take other inputs."""
+    old, new = (query.signature(model) for model in (recipient.model, made.model))
+    shared = {i.name for i in old[1]} & {i.name for i in new[1]}
+    if {i.name for i in old[0]} != {i.name for i in new[0]} or not shared:
+        return {}
+    source, seen = open_source(order.data, new[0]), {name: Fidelity() for name in sorted(shared)}
+    first, second = Session(recipient.path, entries=recipient.entries), Session(made.model, entries={**recipient.entries})
+    with stages.stage("compare", source.count) as progress:
+        for _, feeds in _batches(source, batch_of(new[0], BATCH)):
+            was, now = first.run(feeds), second.run(feeds)
+            for name in list(seen):
+                if was[name].shape != now[name].shape or not is_number(was[name].dtype):
+                    del seen[name]
+                else:
+                    seen[name].update(was[name], now[name])
+            progress(len(next(iter(feeds.values()))))
+    results = {name: fidelity.result() for name, fidelity in seen.items()}
+    return {name: {"samples": r.samples, "snr_db": r.snr_db, "max_abs": r.max_abs, "agreement": r.agreement} for name, r in results.items()}
 
 
 def _batches(source: Any, size: int) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from converter.errors import InputError, UsageError, known
-from converter.graph import edit, io, query
+from converter.graph import io, query
 from converter.transfer import seams
 from converter.transfer.flow import Flow, keep_only
 
@@ -27,6 +27,7 @@ class Part:
         seam: name of the seam in the part.
         kept: names of the outputs that the part has in common with the whole graph.
         lost: names of those that it has not.
+        order: names of all inputs and of all outputs of the whole graph, in its order.
         lost_inputs: names of inputs that it does not need.
         whole: nothing was cut off.
     """
@@ -37,26 +38,27 @@ class Part:
     seam: str
     kept: tuple[str, ...]
     lost: tuple[str, ...]
+    order: tuple[tuple[str, ...], tuple[str, ...]]
     lost_inputs: tuple[str, ...] = ()
     whole: bool = False
 
 
 def copied(model: ir.Model, whose: str) -> ir.Model:
-    """A copy that shares the weights, with all shapes that can be told, its nodes in order.
+    """A copy that shares the weights, with all shapes that can be told; the nodes are put in order, in ``model`` too.
 
     Raises:
         InputError: the graph has a cycle.
     """
+    try:
+        model.graph.sort()
+    except ValueError as error:
+        raise InputError(f"the graph of the {whose} runs in a circle: {error}") from error
     copy = model.clone()
     for meta in (copy.meta, copy.graph.meta):
         meta.clear()
     imports = copy.graph.opset_imports
     if "ai.onnx" in imports:
         imports[""] = imports.pop("ai.onnx")
-    try:
-        copy.graph.sort()
-    except ValueError as error:
-        raise InputError(f"the graph of the {whose} runs in a circle: {error}") from error
     io.infer_shapes(copy)
     return copy
 
@@ -69,7 +71,7 @@ def backbone(model: ir.Model, at: str | None, whose: str) -> Part:
     Raises:
         UsageError: the name means no tensor, or one that nothing stands before.
     """
-    flow = Flow(model.graph)
+    flow, order = Flow(model.graph), _order(model.graph)
     root = seams.find(flow, _only(at, model.graph.outputs, "output", whose), whose)
     if root.is_graph_input():
         raise UsageError(f"{at or root.name!r} is the input {root.name!r} of the {whose}: nothing of it would be left as a backbone")
@@ -80,7 +82,7 @@ def backbone(model: ir.Model, at: str | None, whose: str) -> Part:
     given = _given(model, root)
     model.graph.outputs[:] = kept if given in kept else [*kept, given]
     inputs = _reduce(model, Flow(model.graph))
-    return Part(model, whose, query.name_of(root), query.name_of(given), tuple(map(query.name_of, kept)), tuple(lost), inputs,
+    return Part(model, whose, query.name_of(root), query.name_of(given), tuple(map(query.name_of, kept)), tuple(lost), order, inputs,
                 whole=not lost and not behind)
 
 
@@ -95,7 +97,7 @@ def _given(model: ir.Model, root: ir.Value) -> ir.Value:
     reader = next((use.node for use in codes.uses() if seams.codes_node(use.node, "DequantizeLinear")), None)
     if reader is not None:
         return reader.outputs[0]
-    made = edit.new_node(model, "DequantizeLinear", [codes, *coder.inputs[1:]], f"{query.name_of(root)}/DequantizeLinear", {}, coder)
+    made = seams.coder_like(model, "DequantizeLinear", codes, coder, query.name_of(root))
     made.outputs[0].type, made.outputs[0].shape = root.type, root.shape
     coder.append(made)
     return made.outputs[0]
@@ -109,7 +111,7 @@ def head(model: ir.Model, at: str | None, whose: str) -> Part:
     Raises:
         UsageError: the name means no tensor, nothing stands behind it, or something behind it depends on the inputs by another way too.
     """
-    flow = Flow(model.graph)
+    flow, order = Flow(model.graph), _order(model.graph)
     root = seams.find(flow, _only(at, flow.inputs(), "input", whose), whose)
     related, behind = seams.family(root), flow.behind([root])
     outputs = [o for o in model.graph.outputs if o in behind or o is root]
@@ -126,7 +128,7 @@ def head(model: ir.Model, at: str | None, whose: str) -> Part:
     optional = [v for v in model.graph.inputs if v.is_initializer() and v in values]
     _open(model, root, outputs, nodes)
     model.graph.inputs.extend([*extra, *optional])
-    return Part(model, whose, name, name, names, tuple(lost), tuple(gone), whole=whole)
+    return Part(model, whose, name, query.name_of(model.graph.inputs[0]), names, tuple(lost), order, tuple(gone), whole=whole)
 
 
 def _open(model: ir.Model, root: ir.Value, outputs: list[ir.Value], nodes: set[ir.Node]) -> None:
@@ -173,6 +175,10 @@ def _reduce(model: ir.Model, flow: Flow) -> tuple[str, ...]:
     graph.inputs[:] = [v for v in graph.inputs if v in values]
     keep_only(graph, nodes)
     return tuple(map(query.name_of, gone))
+
+
+def _order(graph: ir.Graph) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return tuple(_names(graph.inputs)), tuple(_names(graph.outputs))
 
 
 def _only(at: str | None, there: Iterable[ir.Value], kind: str, whose: str) -> str:

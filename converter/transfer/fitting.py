@@ -41,6 +41,11 @@ class Fit:
         """Whether both sides have a grid, and the same one."""
         return self.given is not None and self.given.same(self.wanted)
 
+    @property
+    def requantized(self) -> bool:
+        """Whether two pairs on different grids meet with nothing in between."""
+        return self.direct and self.wanted is not None and not self.same
+
     def describe(self) -> str:
         """How the grids meet, as a sentence."""
         if self.given is None and self.wanted is None:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from converter.errors import UsageError
 from converter.graph import edit, io, query
 from converter.spec.report import Report
-from converter.transfer import cutting, fitting, merging, opsets
+from converter.transfer import cutting, fitting, merging, opsets, seams
 from converter.transfer.cutting import DONOR, RECIPIENT, Part
 from converter.transfer.fitting import Fit
 from converter.transfer.flow import Flow
@@ -95,12 +95,14 @@ def _join(backbone: Part, head: Part, transpose: str | None) -> Grafted:
     first.graph.inputs.extend(extra)
     first.graph.outputs[:] = [*list(first.graph.outputs)[:len(backbone.kept)], *outputs]
     _connect(first, given, wanted, fit, begin)
-    keeper = backbone.model if backbone.whose == RECIPIENT else head.model
-    _identify(first, keeper)
+    keeper = backbone if backbone.whose == RECIPIENT else head
+    _identify(first, keeper.model)
+    for ends, order in zip((first.graph.inputs, first.graph.outputs), keeper.order, strict=True):
+        ends[:] = sorted(ends, key=lambda v: order.index(query.name_of(v)) if v.name in order else len(order))
     edit.drop_unused(first)
     first.graph.meta.clear()
     io.check(first)
-    _tell(report, backbone, head, fit, lifted, renamed)
+    _tell(report, first, (backbone, head), fit, lifted, renamed)
     return Grafted(first, backbone, head, fit, renamed.interface, bool(lifted), report)
 
 
@@ -110,13 +112,17 @@ def _position(backbone: Part) -> int:
 
 
 def _name(backbone: Part, head: Part, first: ir.Graph, second: ir.Graph, fit: Fit) -> merging.Renamed:
-    """Unique names and matching free axes."""
-    merging.set_axes(first, fit.axes[0])
-    merging.set_axes(second, fit.axes[1])
+    """Unique names, and free axes that are one at the seam are one everywhere, under the name that the recipient has for them."""
+    ours, theirs = fit.axes
+    if backbone.whose == DONOR:
+        ours = {**{str(mine): name for name, mine in reversed(list(theirs.items())) if isinstance(mine, str)}, **ours}
+        theirs = {name: ours.get(mine, mine) if isinstance(mine, str) else mine for name, mine in theirs.items()}
     ends = {backbone.whose: {query.name_of(v) for v in first.inputs} | set(backbone.kept),
             head.whose: {query.name_of(v) for v in second.inputs[1:]} | set(head.kept)}
     graphs = {backbone.whose: first, head.whose: second}
-    merging.separate_axes(graphs[RECIPIENT], graphs[DONOR], {str(name) for name in fit.axes[1].values()})
+    merging.separate_axes(graphs[RECIPIENT], graphs[DONOR], set(ours if backbone.whose == DONOR else theirs))
+    merging.set_axes(first, ours)
+    merging.set_axes(second, theirs)
     return merging.make_unique(graphs[RECIPIENT], graphs[DONOR], ends)
 
 
@@ -132,8 +138,11 @@ def _connect(model: ir.Model, given: ir.Value, wanted: ir.Value, fit: Fit, begin
         old = [wanted] if fit.codes else [node.outputs[0] for node in coders]
         for value in old:
             value.replace_all_uses_with(source)
+        wanted.replace_all_uses_with(given)  # by what made codes of it, and is not needed any more
         return
     source = _turned(model, given, fit, begin)
+    if fit.requantized and not fit.perm:
+        source = _apart(model, source, begin)
     if fit.codes and fit.wanted is not None:
         source = _coded(model, source, wanted, fit, begin)
     wanted.replace_all_uses_with(source)
@@ -147,11 +156,22 @@ def _turned(model: ir.Model, source: ir.Value, fit: Fit, begin: ir.Node) -> ir.V
     return node.outputs[0]
 
 
+def _apart(model: ir.Model, source: ir.Value, begin: ir.Node) -> ir.Value:
+    """A reshape to the same shape. Two pairs back to back are merged by onnxruntime into one on a third grid, which is neither of the two."""
+    rank = query.rank_of(source)
+    if rank is None:
+        return source
+    shape = edit.add_initializer(model, f"{query.name_of(source)}/shape", np.zeros(rank, np.int64))  # 0: as it is
+    node = edit.new_node(model, "Reshape", [source, shape], f"{query.name_of(source)}/Reshape", {}, None)
+    node.outputs[0].shape = source.shape
+    begin.prepend(node)
+    return node.outputs[0]
+
+
 def _coded(model: ir.Model, source: ir.Value, wanted: ir.Value, fit: Fit, begin: ir.Node) -> ir.Value:
     """Codes on the grid of a head that reads codes: the scale and zero point of its own first reader."""
     reader = next(iter(wanted.uses())).node
-    node = edit.new_node(model, "QuantizeLinear", [source, *reader.inputs[1:]], f"{query.name_of(wanted)}/QuantizeLinear",
-                         {name: a.value for name, a in reader.attributes.items() if name in ("axis", "block_size")}, reader)
+    node = seams.coder_like(model, "QuantizeLinear", source, reader, query.name_of(wanted))
     node.outputs[0].type, node.outputs[0].shape = wanted.type, wanted.shape
     begin.prepend(node)
     return node.outputs[0]
@@ -168,7 +188,8 @@ def _identify(model: ir.Model, keeper: ir.Model) -> None:
         mine.update(props)
 
 
-def _tell(report: Report, backbone: Part, head: Part, fit: Fit, lifted: list[str], renamed: merging.Renamed) -> None:
+def _tell(report: Report, model: ir.Model, parts: tuple[Part, Part], fit: Fit, lifted: list[str], renamed: merging.Renamed) -> None:
+    backbone, head = parts
     report.done.append(f"the {backbone.whose} up to {backbone.seam!r} feeds the {head.whose} behind {head.root!r}")
     report.done.append(f"at the seam: {fit.describe()}")
     if fit.perm:
@@ -179,19 +200,29 @@ def _tell(report: Report, backbone: Part, head: Part, fit: Fit, lifted: list[str
     for whose, names in renamed.interface.items():
         report.warnings += [f"{old!r} of the {whose} is called {new!r}: the other graph has an input or output of that name"
                             for old, new in names.items()]
-    for part in (backbone, head):
-        if part.lost and not (part.whose == DONOR and part.lost == (part.seam,)):
-            report.warnings.append(f"outputs of the {part.whose} that the result does not have: {', '.join(part.lost)}")
-        gone = [name for name in part.lost_inputs if part.whose == RECIPIENT]
-        if gone:
-            report.warnings.append(f"inputs of the {part.whose} that the result does not have: {', '.join(gone)}")
-    for axes, whose in zip(fit.axes, ("backbone", "head"), strict=True):
-        report.warnings += [f"the axis {name!r} is {length}, as the other part wants it" for name, length in axes.items()
-                            if isinstance(length, int) and whose == "backbone"]
+    report.warnings += _losses(model, backbone, head)
+    report.warnings += [f"the axis {name!r} is {length} from now on, as the head wants it" for name, length in fit.axes[0].items()]
     report.numbers.update(
-        take="head" if backbone.whose == RECIPIENT else "backbone", opset=query.opset(backbone.model), grids=_grids(fit),
+        take="head" if backbone.whose == RECIPIENT else "backbone", opset=query.opset(model), grids=_grids(fit),
         seam={backbone.whose: backbone.seam, head.whose: head.root}, outputs_lost={p.whose: list(p.lost) for p in (backbone, head)},
         inputs_lost={p.whose: list(p.lost_inputs) for p in (backbone, head)}, renamed=renamed.count, renamed_ends=renamed.interface)
+
+
+def _losses(model: ir.Model, backbone: Part, head: Part) -> list[str]:
+    """What the recipient had and the result has not, and what of the donor was not taken though nobody named it."""
+    inputs, outputs = ({query.name_of(v) for v in ends} for ends in (model.graph.inputs, model.graph.outputs))
+    found = []
+    for part in (backbone, head):
+        inside = [name for name in part.lost if name == part.seam and name not in outputs]
+        gone = [name for name in part.lost if name not in outputs and name not in inside]
+        if inside and part.whose == RECIPIENT:
+            found.append(f"the output {inside[0]!r} of the recipient is the seam, and inside the result now")
+        if gone:
+            found.append(f"outputs of the {part.whose} that the result does not have: {', '.join(gone)}")
+        unread = [name for name in part.lost_inputs if name not in inputs]
+        if unread and part.whose == RECIPIENT:
+            found.append(f"inputs of the recipient that the result does not have: {', '.join(unread)}")
+    return found
 
 
 def _grids(fit: Fit) -> dict[str, object]:

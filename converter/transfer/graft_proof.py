@@ -31,7 +31,7 @@ class Sequence:
     def __init__(self, grafted: Grafted, optimise: bool, entries: Mapping[str, str]) -> None:
         self._grafted, first, second = grafted, grafted.backbone, grafted.head
         self._first, self._second = (Session(part.model, optimise=optimise, entries=entries, lean=not optimise) for part in (first, second))
-        self._seam = query.name_of(second.model.graph.inputs[0])
+        self._seam = second.seam
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         """Outputs by the names that the grafted graph has for them."""
@@ -167,7 +167,7 @@ def prove_cut(original: ir.Model, part: Part) -> str | None:
     if root not in whole.graph.outputs and not root.is_graph_input():
         whole.graph.outputs.append(root)
     head, full = Session(part.model, optimise=False, lean=True), Session(whole, optimise=False, lean=True)
-    seam = query.name_of(part.model.graph.inputs[0])
+    seam = part.seam
     for kind, feeds in random_feeds(original):
         try:
             expected = full.run({i.name: feeds[i.name] for i in full.inputs})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import onnx_ir as ir
 
-from converter.errors import ConversionError
+from converter.errors import ConversionError, known
 from converter.graph import io, query
 from converter.transfer.flow import inner_nodes
 
@@ -28,11 +29,12 @@ def align(first: ir.Model, second: ir.Model, names: tuple[str, str]) -> list[str
     """
     _check_domains(first, second, names)
     versions = [_version(model) for model in (first, second)]
-    done = []
+    done, newest = [], max((v for v in versions if v is not None), default=max(map(query.opset, (first, second))))
     for model, name, version in zip((first, second), names, versions, strict=True):
-        if version is not None and version < (newest := max(v for v in versions if v is not None)):
+        if version is not None and version < newest:
             _lift(model, newest, name)
             done.append(f"the {name} lifted from opset {version} to {newest}")
+        model.graph.opset_imports[""] = newest  # also where no operator is of it
     return done
 
 
@@ -49,6 +51,14 @@ def _check_domains(first: ir.Model, second: ir.Model, names: tuple[str, str]) ->
         if mine[domain] != theirs[domain] and all(used):
             raise ConversionError(f"operators of {domain!r} have version {mine[domain]} in the {names[0]} ({used[0]}) and {theirs[domain]} in the "
                                   f"{names[1]} ({used[1]}); one graph has one version of a domain, and only the default domain can be lifted")
+
+
+def _reason(model: ir.Model, said: list[str]) -> str:
+    """What a version converter says, with the operators it can be about in front, since it may name them by a source file only."""
+    text = re.sub(r"^\S*/\S+: ", "", said[0]) if said else "no version converter knows how"
+    there = {node.op_type for node in model.graph.all_nodes()}
+    named = [kind for kind in there if kind.lower() in text.lower()]
+    return f"operator {max(named, key=len)}: {text}" if named else f"one of {known(there)}: {text}"
 
 
 class _Heard(logging.Handler):
@@ -80,7 +90,7 @@ def _lift(model: ir.Model, opset: int, name: str) -> None:
         logger.propagate = propagate
     if heard.said or query.opset(model) != opset:
         raise ConversionError(f"the {name} (opset {before}) cannot be lifted to opset {opset}, which the other graph has: "
-                              f"{heard.said[0] if heard.said else 'no version converter knows how'}")
+                              f"{_reason(model, heard.said)}")
     for node in model.graph:  # the converter of ONNX itself drops them
         node.metadata_props.update(next((layers[out.name] for out in node.outputs if out.name in layers), {}))
     model.graph.metadata_props.update(props)

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from converter.errors import UsageError, known
-from converter.graph import query
+from converter.graph import edit, query
 from converter.spec.quant import Array
 from converter.transfer.flow import Flow
 
@@ -52,6 +52,14 @@ class Grid:
 def codes_node(node: ir.Node | None, op_type: str) -> bool:
     """Whether ``node`` is a QuantizeLinear (or DequantizeLinear), also of onnxruntime's own domain."""
     return node is not None and node.op_type == op_type and node.domain in CODERS and bool(node.inputs) and node.inputs[0] is not None
+
+
+def coder_like(model: ir.Model, op_type: str, source: ir.Value, like: ir.Node, base: str) -> ir.Node:
+    """A QuantizeLinear or DequantizeLinear of ``source``, in no graph yet, on the grid of ``like``."""
+    attributes = {name: a.value for name, a in like.attributes.items() if name in ("axis", "block_size")}
+    made = edit.new_node(model, op_type, [source, *like.inputs[1:]], f"{base}/{op_type}", attributes, like)
+    made.domain = like.domain
+    return made
 
 
 def numbers(value: ir.Value | None) -> Array | None:
