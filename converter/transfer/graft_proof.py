@@ -100,8 +100,8 @@ def prove(
     """
     integer = any(node.op_type.startswith(INTEGER) for node in grafted.model.graph.all_nodes())
     steps = {query.name_of(out): _step(out) for out in grafted.model.graph.outputs}
-    pairs = {mode: (Sequence(grafted, mode == "fused", entries or {}), Session(grafted.model, optimise=mode == "fused", entries=entries))
-             for mode in ("unfused", "fused")}
+    pairs = {mode: (Sequence(grafted, fused, entries or {}), Session(grafted.model, optimise=fused, entries=entries, lean=not fused))
+             for mode, fused in (("unfused", False), ("fused", True))}  # lean or not, sums have another order
     seen: dict[str, dict[str, Seen]] = {mode: {} for mode in pairs}
     for kind, feeds in cases:
         for mode, (sequence, session) in pairs.items():
