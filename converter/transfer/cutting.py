@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from converter.errors import InputError, UsageError, known
 from converter.graph import io, query
 from converter.transfer import seams
 from converter.transfer.flow import Flow, keep_only
+from converter.verify.session import Session, exposed
 
 DONOR, RECIPIENT = "donor", "recipient"
 
@@ -75,11 +77,13 @@ def backbone(model: ir.Model, at: str | None, whose: str) -> Part:
     root = seams.find(flow, _only(at, model.graph.outputs, "output", whose), whose)
     if root.is_graph_input():
         raise UsageError(f"{at or root.name!r} is the input {root.name!r} of the {whose}: nothing of it would be left as a backbone")
+    _learn(model, root)
     related, behind = seams.family(root), flow.behind([root])
     goes_on = any(o in behind and o not in related for o in model.graph.outputs)
     kept = [o for o in model.graph.outputs if (whose == RECIPIENT and goes_on if o in related else o not in behind)]
     lost = [query.name_of(o) for o in model.graph.outputs if o not in kept]
     given = _given(model, root)
+    _learn(model, given)
     model.graph.outputs[:] = kept if given in kept else [*kept, given]
     inputs = _reduce(model, Flow(model.graph))
     return Part(model, whose, query.name_of(root), query.name_of(given), tuple(map(query.name_of, kept)), tuple(lost), order, inputs,
@@ -88,19 +92,32 @@ def backbone(model: ir.Model, at: str | None, whose: str) -> Part:
 
 def _given(model: ir.Model, root: ir.Value) -> ir.Value:
     """What a backbone hands over: the real numbers behind its pair, where all that is read of the root is read through one."""
-    if seams.readers_grid(root) is None:
+    if seams.is_integer(root):
+        use = next((use for use in root.uses() if seams.reads_codes(*use)), None)
+        codes = root
+    else:
+        use = None if seams.readers_grid(root) is None else next(iter(root.uses()))
+        codes = root if use is None else use.node.outputs[0]
+    if use is None:
         return root
-    coder = next(iter(root.uses())).node
-    if seams.codes_node(coder, "DequantizeLinear"):
-        return coder.outputs[0]
-    codes = coder.outputs[0]
-    reader = next((use.node for use in codes.uses() if seams.codes_node(use.node, "DequantizeLinear")), None)
+    reader = next((u.node for u in codes.uses() if seams.codes_node(u.node, "DequantizeLinear") and u.idx == 0), None)
     if reader is not None:
         return reader.outputs[0]
-    made = seams.coder_like(model, "DequantizeLinear", codes, coder, query.name_of(root))
-    made.outputs[0].type, made.outputs[0].shape = root.type, root.shape
-    coder.append(made)
+    made = seams.coder_like(model, "DequantizeLinear", codes, use, query.name_of(root))
+    scale = use.node.inputs[use.idx + 1]
+    made.outputs[0].type, made.outputs[0].shape = None if scale is None else scale.type, root.shape
+    model.graph.append(made)
     return made.outputs[0]
+
+
+def _learn(model: ir.Model, value: ir.Value) -> None:
+    """Type and shape of a value that ONNX cannot tell, because operators of other domains make it: from onnxruntime, which may know those."""
+    if value.dtype is not None and value.shape is not None:
+        return
+    (found,) = Session(exposed(model, [query.name_of(value)]), optimise=False, lean=True).outputs
+    if value.type is None:
+        value.type = ir.TensorType(ir.DataType.from_numpy(np.dtype(found.dtype)))
+    value.shape = value.shape if value.shape is not None or not found.shape else ir.Shape(found.shape)
 
 
 def head(model: ir.Model, at: str | None, whose: str) -> Part:
@@ -113,6 +130,7 @@ def head(model: ir.Model, at: str | None, whose: str) -> Part:
     """
     flow, order = Flow(model.graph), _order(model.graph)
     root = seams.find(flow, _only(at, flow.inputs(), "input", whose), whose)
+    _learn(model, root)
     related, behind = seams.family(root), flow.behind([root])
     outputs = [o for o in model.graph.outputs if o in behind or o is root]
     if all(o in related for o in outputs):

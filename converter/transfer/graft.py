@@ -169,8 +169,8 @@ def _apart(model: ir.Model, source: ir.Value, begin: ir.Node) -> ir.Value:
 
 
 def _coded(model: ir.Model, source: ir.Value, wanted: ir.Value, fit: Fit, begin: ir.Node) -> ir.Value:
-    """Codes on the grid of a head that reads codes: the scale and zero point of its own first reader."""
-    reader = next(iter(wanted.uses())).node
+    """Codes on the grid of a head that reads codes: the scale and zero point of its own first reader that has them."""
+    reader = next(use for use in wanted.uses() if seams.reads_codes(*use))
     node = seams.coder_like(model, "QuantizeLinear", source, reader, query.name_of(wanted))
     node.outputs[0].type, node.outputs[0].shape = wanted.type, wanted.shape
     begin.prepend(node)

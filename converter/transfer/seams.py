@@ -19,6 +19,7 @@ from converter.spec.quant import Array
 from converter.transfer.flow import Flow
 
 CODERS = ("", "ai.onnx", "com.microsoft")
+INTEGER_OPERATORS = ("QLinear", "QGemm")
 CLOSE = 3
 
 
@@ -54,11 +55,13 @@ def codes_node(node: ir.Node | None, op_type: str) -> bool:
     return node is not None and node.op_type == op_type and node.domain in CODERS and bool(node.inputs) and node.inputs[0] is not None
 
 
-def coder_like(model: ir.Model, op_type: str, source: ir.Value, like: ir.Node, base: str) -> ir.Node:
-    """A QuantizeLinear or DequantizeLinear of ``source``, in no graph yet, on the grid of ``like``."""
-    attributes = {name: a.value for name, a in like.attributes.items() if name in ("axis", "block_size")}
-    made = edit.new_node(model, op_type, [source, *like.inputs[1:]], f"{base}/{op_type}", attributes, like)
-    made.domain = like.domain
+def coder_like(model: ir.Model, op_type: str, source: ir.Value, like: tuple[ir.Node, int], base: str) -> ir.Node:
+    """A QuantizeLinear or DequantizeLinear of ``source``, in no graph yet, on the grid on which the reader ``like`` reads."""
+    node, at = like
+    coder = node.op_type in ("QuantizeLinear", "DequantizeLinear")
+    attributes = {name: a.value for name, a in node.attributes.items() if coder and name in ("axis", "block_size")}
+    made = edit.new_node(model, op_type, [source, *node.inputs[at + 1:at + 3]], f"{base}/{op_type}", attributes, node)
+    made.domain = node.domain if coder else ""
     return made
 
 
@@ -68,13 +71,13 @@ def numbers(value: ir.Value | None) -> Array | None:
     return None if tensor is None else tensor.numpy()
 
 
-def grid_at(node: ir.Node) -> Grid | None:
-    """The grid of a QuantizeLinear or DequantizeLinear; None where it is computed, not a constant."""
-    scale, zero = numbers(query.input_at(node, 1)), query.input_at(node, 2)
+def grid_at(node: ir.Node, at: int = 0) -> Grid | None:
+    """The grid of a QuantizeLinear or DequantizeLinear, or that on which an integer operator reads its input ``at``; None where it is computed."""
+    scale, zero = numbers(query.input_at(node, at + 1)), query.input_at(node, at + 2)
     held = numbers(zero)
     if scale is None or (zero is not None and held is None):
         return None
-    codes = query.output_of(node) if node.op_type == "QuantizeLinear" else node.inputs[0]
+    codes = query.output_of(node) if node.op_type == "QuantizeLinear" else node.inputs[at]
     dtype = zero.dtype if zero is not None and zero.dtype is not None else codes.dtype if codes is not None else None
     layout = (query.integer(node, "axis", 1), query.integer(node, "block_size", 0)) if scale.size > 1 else ()
     return Grid(scale, np.zeros_like(scale, np.int32) if held is None else held, dtype or ir.DataType.UINT8, layout)
@@ -85,14 +88,23 @@ def is_integer(value: ir.Value) -> bool:
     return value.dtype is not None and value.dtype.is_integer()
 
 
+def reads_codes(node: ir.Node, at: int) -> bool:
+    """Whether ``node`` takes codes as its input ``at`` and is told their grid behind them: DequantizeLinear, QLinearConv and its kind."""
+    return (at == 0 and codes_node(node, "DequantizeLinear")) or bool(node.op_type.startswith(INTEGER_OPERATORS))
+
+
 def readers_grid(value: ir.Value) -> Grid | None:
-    """The one grid that all readers of ``value`` see it through: they make codes of it, or read it as codes. None where some do not."""
-    kind = "DequantizeLinear" if is_integer(value) else "QuantizeLinear"
-    nodes = [use.node for use in value.uses()]
-    if not nodes or value.is_graph_output() or not all(codes_node(n, kind) and n.inputs[0] is value for n in nodes):
+    """The one grid that all readers of ``value`` see it through: they make codes of it, or read it as codes. None where some do not.
+
+    Readers of codes that only move them do not count.
+    """
+    if value.is_graph_output():
         return None
-    grids = [grid_at(node) for node in nodes]
-    return grids[0] if grids[0] is not None and all(grids[0].same(g) for g in grids) else None
+    if is_integer(value):
+        grids = [grid_at(use.node, use.idx) for use in value.uses() if reads_codes(*use)]
+    else:
+        grids = [grid_at(use.node) if codes_node(use.node, "QuantizeLinear") and use.idx == 0 else None for use in value.uses()]
+    return grids[0] if grids and grids[0] is not None and all(grids[0].same(g) for g in grids) else None
 
 
 def root_of(value: ir.Value, live: set[ir.Value]) -> ir.Value:

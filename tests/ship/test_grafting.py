@@ -164,9 +164,9 @@ def torch_like() -> ir.Model:
     return model
 
 
-def test_a_graph_with_the_names_and_layouts_of_pytorch_and_one_quantized_by_onnxruntime(tmp_path: Path) -> None:
-    """The backbone from there, 8 bits by onnxruntime's own quantizer; the head of another graph; both ways."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+def eight_bits(folder: Path, name: str, **options: Any) -> Path:
+    """The graph of PyTorch's kind as onnxruntime's own quantizer makes it."""
+    from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -176,20 +176,41 @@ def test_a_graph_with_the_names_and_layouts_of_pytorch_and_one_quantized_by_onnx
         def get_next(self) -> dict[str, np.ndarray] | None:
             return self.left.pop() if self.left else None
 
+    quantize_static(folder / "torch.onnx", folder / f"{name}.onnx", Reader(), **options)
+    return folder / f"{name}.onnx"
+
+
+@pytest.mark.parametrize(("kind", "at"), [("QDQ", "r"), ("QDQ", "p"), ("contrib", "p"), ("dedicated", "r"), ("QOperator", "p"),
+                                          ("QOperator", "c_quantized"), ("float", "r"), ("float", "flat")])
+def test_a_graph_of_pytorchs_kind_in_float_and_as_onnxruntime_quantizes_it(kind: str, at: str, tmp_path: Path) -> None:
+    """With itself, and the backbone of its float twin under its head; equal to the parts in sequence, fused and unfused."""
+    from onnxruntime.quantization import QuantFormat, QuantType
+
+    options: dict[str, dict[str, Any]] = {
+        "QDQ": {"per_channel": True}, "QOperator": {"quant_format": QuantFormat.QOperator},
+        "dedicated": {"extra_options": {"DedicatedQDQPair": True}},
+        "contrib": {"activation_type": QuantType.QUInt16, "extra_options": {"UseQDQContribOps": True}}}
     io.save(torch_like(), tmp_path / "torch.onnx")
-    quantize_static(tmp_path / "torch.onnx", tmp_path / "int8.onnx", Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-                    extra_options={"WeightSymmetric": True})
+    file = tmp_path / "torch.onnx" if kind == "float" else eight_bits(tmp_path, kind, **options[kind])
+    x = {"input": np.random.default_rng(5).normal(size=(4, 3, 8, 8)).astype(np.float32)}
+    for take in ("head", "backbone"):
+        report = converter.graft(file, file, tmp_path / "same.onnx", at=at, donor_at=at, take=take, force=True)
+        assert ("one pair is kept" in report.to_text()) == (kind != "float")
+        for optimise in (True, False):
+            np.testing.assert_allclose(Session(tmp_path / "same.onnx", optimise=optimise).run(x)["output"],
+                                       Session(file, optimise=optimise).run(x)["output"], atol=1e-6)
+    report = converter.graft(tmp_path / "torch.onnx", file, tmp_path / "under.onnx", at=at, donor_at=at.split("_")[0].replace("c", "r"),
+                             take="backbone")
+    assert all(report.numbers["parity"][mode]["output"]["max_abs"] == 0 for mode in ("fused", "unfused"))
+    assert ("onto the grid of the head" in report.to_text()) == (kind != "float")
+
+
+def test_a_new_head_on_a_backbone_of_an_older_opset(tmp_path: Path) -> None:
+    io.save(torch_like(), tmp_path / "torch.onnx")
     io.save(graph("(float[N, 6] f) => (float[N, 3] y)", "y = Gemm(f, w)", w=weights(6, 3)), tmp_path / "head.onnx")
-    for kind in ("torch", "int8"):
-        report = converter.graft(tmp_path / "head.onnx", tmp_path / f"{kind}.onnx", tmp_path / f"{kind}_head.onnx", at="flat")
-        assert report.numbers["parity"]["unfused"]["y"]["max_abs"] == 0
-        assert "the recipient lifted from opset 13 to 18" in report.done
-        made = converter.graft(tmp_path / "torch.onnx", tmp_path / f"{kind}.onnx", tmp_path / f"{kind}_back.onnx", at="r", donor_at="r",
-                               take="backbone")
-        assert names(io.load(tmp_path / f"{kind}_back.onnx")) == (["input"], ["output"])
-        assert made.numbers["parity"]["fused"]["output"]["samples"] == 7
-    again = converter.graft(tmp_path / "int8.onnx", tmp_path / "int8.onnx", tmp_path / "same.onnx", at="p", donor_at="p")
-    assert again.numbers["parity"]["fused"]["output"]["max_abs"] == 0 and "one pair is kept" in again.to_text()
+    report = converter.graft(tmp_path / "head.onnx", tmp_path / "torch.onnx", tmp_path / "out.onnx", at="flat")
+    assert "the recipient lifted from opset 13 to 18" in report.done and report.numbers["opset"] == 18
+    assert report.numbers["parity"]["unfused"]["y"]["max_abs"] == 0 and names(io.load(tmp_path / "out.onnx")) == (["input"], ["y"])
 
 
 # What must be seen: Fashion-MNIST.
