@@ -64,7 +64,7 @@ def copy(model: ir.Model, parameters: Sequence[Parameter], pairs: Sequence[Pair]
     biases = [p for p in parameters if p.grid is not None and p.grid.codes and p.grid.params.spec.bits == 32]
     for pair in pairs:
         _check_finite(pair)
-    new = {id(p.node): _blended(pair, factor) if (pair := by_dest.get(id(p.value))) else p.read() for p in biases}  # before scales change
+    new = {id(p.node): _blended(by_dest[id(p.value)], factor) if id(p.value) in by_dest else p.read() for p in biases}  # before scales change
     held = {id(p.value) for p in biases}
     rescaled = {id(reader) for pair in pairs if id(pair.dest.value) not in held and _write(model, pair, factor, grid, _room(pair, new), moved)
                 for reader in (pair.dest.node, *pair.dest.readers)}  # layers that share a weight each have a bias on a grid of its own

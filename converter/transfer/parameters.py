@@ -217,14 +217,15 @@ def _grid(pair: list[ir.Node], value: ir.Value, steps: tuple[Step, ...], *, code
     if kind not in KINDS or numbers.ndim > 1 or numbers.dtype != np.float32:
         raise ConversionError(f"{query.label(node)}: a grid of {kind} with scales {numbers.dtype} {list(numbers.shape)} is not known here; known: "
                               "int8, uint8 and int32 with one float32 scale, or one for every channel")
-    if numbers.shape == (1,) and "axis" not in node.attributes:  # some exporters write one scale as a vector
-        numbers = numbers.reshape(())
+    axis = _axis(node, value, steps) if numbers.ndim and (numbers.size > 1 or "axis" in node.attributes) else None
+    if axis is None or (numbers.size == 1 and (query.sizes_of(value) or (1,))[axis] > 1):  # some exporters write one scale as a vector
+        axis, numbers = None, numbers.reshape(())
     full = np.zeros(numbers.shape, kind) if zeros is None else np.array(np.broadcast_to(zeros.reshape(-1)[:numbers.size or 1].reshape(
         () if zeros.size == 1 else numbers.shape), numbers.shape))
     signed = kind != np.uint8
     spec = QuantSpec(kind.itemsize * 8, signed=signed, symmetric=signed and not full.any(),
                      granularity=Granularity.CHANNEL if numbers.ndim else Granularity.TENSOR)
-    return Grid(QParams(spec, numbers, full, _axis(node, value, steps) if numbers.ndim else None), scale, zero, tuple(pair), codes)
+    return Grid(QParams(spec, numbers, full, axis), scale, zero, tuple(pair), codes)
 
 
 def _axis(node: ir.Node, value: ir.Value, steps: tuple[Step, ...]) -> int:
@@ -232,6 +233,6 @@ def _axis(node: ir.Node, value: ir.Value, steps: tuple[Step, ...]) -> int:
     rank = Layout(steps).canonical(_blank(value)).ndim
     axis = origin(steps, query.integer(node, "axis", 1) % max(rank, 1))
     if axis is None:
-        raise ConversionError(f"{query.label(node)} has scales along an axis that the stored weight {list(query.sizes_of(value) or ())} does not have by itself, "
-                              "which is not known here")
+        raise ConversionError(f"{query.label(node)} has scales along an axis that the stored weight {list(query.sizes_of(value) or ())} does not "
+                              "have by itself, which is not known here")
     return axis
