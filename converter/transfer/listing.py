@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from converter.errors import known
 from converter.spec.report import Report
 from converter.transfer.match import Matches, Pair
 from converter.transfer.parameters import Grid, Parameter
+
+PAIRED: Mapping[str, str] = {"structure": "stand in the same place", "name": "have one name", "map": "are a pair of the map", "value": "are equal"}
 
 
 def listed(found: Matches, report: Report) -> None:
@@ -27,7 +30,7 @@ def listed(found: Matches, report: Report) -> None:
 
 def problems(found: Matches) -> list[str]:
     """Why a copy would not be whole, a sentence each."""
-    texts = [f"{pair.source.name} and {pair.dest.name} stand in the same place, but {reason}" for pair, reason in found.differing]
+    texts = [f"{pair.source.name} and {pair.dest.name} {PAIRED[pair.by]}, but {reason}" for pair, reason in found.differing]
     for side, left in (("donor", found.left_source), ("recipient", found.left_dest)):
         trained = [f"{p.name} {list(p.shape)}" for p in left if not p.is_number]
         if trained:
