@@ -30,10 +30,10 @@ class BatchNormToAffine(GraphPass):
 
 
 def _fits(node: ir.Node) -> bool:
-    source, vectors = node.inputs[0], node.inputs[1:5]
+    source, vectors = node.inputs[0], [v for v in node.inputs[1:5] if query.is_constant(v)]
     others = any(out.uses() or out.is_graph_output() for out in node.outputs[1:])
     return (source is not None and query.rank_of(source) is not None and not others and not query.integer(node, "training_mode", 0)
-            and query.is_float32(source) and len(vectors) == 4 and all(v is not None and query.is_constant(v) and query.is_float32(v) for v in vectors))
+            and query.is_float32(source) and len(vectors) == 4 and all(v is not None and query.is_float32(v) for v in vectors))
 
 
 def _spell_out(model: ir.Model, node: ir.Node) -> None:

@@ -178,7 +178,7 @@ def _prove(order: Order, donor: ir.Model, before: ir.Model, after: ir.Model, fou
     except InputError as error:
         if order.data is not None or (entire and not integer):
             raise InputError(f"donor and recipient cannot be compared, and nothing was written: {error}"
-                             + ("" if order.data is not None else ". Without proof the weights are copied all the same")) from error
+                             + ("" if order.data is not None else ". --no-proof copies the weights all the same")) from error
         report.warnings.append(f"donor and recipient cannot be compared: {error}")
         return
     report.numbers["fidelity"] = {name: seen.to_json() for name, seen in judged.items()}
@@ -196,7 +196,7 @@ def _hold(seen: Judged, report: Report, *, integer: bool) -> None:
         return
     text = f"the recipient with all of the donor's weights does not compute what the donor computes: {'; '.join(wrong[:3])}. "
     if not integer:
-        raise ParityError(text + "Do the two differ in what has no weights (activations, preprocessing)? Without proof they are copied all the same")
+        raise ParityError(text + "Do the two differ in what has no weights (activations, preprocessing)? --no-proof copies them all the same")
     report.verdict, report.reasons = Verdict.NO, wrong
     refused = VerdictError(text + "Were its activations calibrated for weights like these? Nothing was written")
     refused.report = report

@@ -119,7 +119,7 @@ def _by_value(found: _Found, source: Sequence[Parameter], dest: Sequence[Paramet
     for ours, theirs in groups.values():
         if ours and theirs and len(ours) != len(theirs):
             raise InputError(f"{known(p.name for p in ours)} of the donor {'has' if len(ours) == 1 else 'have'} the numbers of each of "
-                             f"{known(p.name for p in theirs)} of the recipient; a map says which is meant")
+                             f"{known(p.name for p in theirs)} of the recipient; --map says which is meant")
         for a, b in zip(ours, theirs, strict=False):
             found.add(a, b, "value")
 
@@ -169,7 +169,7 @@ def _check_names(
             lines.append(f"{_told(name)} of the recipient is by name the donor's {_told(p)}, by its place {_told(donor)}")
     if lines:
         raise InputError(f"names and structure disagree: {'; '.join(lines[:5])}{f'; {len(lines) - 5} more' if len(lines) > 5 else ''}. "
-                         "Say which is meant: by name or by structure")
+                         "--by name or --by structure says which is meant")
 
 
 def _told(parameter: Parameter) -> str:
@@ -179,7 +179,7 @@ def _told(parameter: Parameter) -> str:
 def _ambiguous(unclear: Sequence[tuple[Unit, tuple[Unit, ...]]]) -> str:
     lines = [f"{x.place} could be {known(y.place for y in ys)}" for x, ys in unclear[:5]]
     return (f"by structure {len(unclear)} layers of the donor have several possible partners: {'; '.join(lines)}"
-            + ("; and so on" if len(unclear) > 5 else "") + ". A map, or matching by name, says which is meant")
+            + ("; and so on" if len(unclear) > 5 else "") + ". --map, or --by name, says which is meant")
 
 
 def _numbers(found: _Found, source: Sequence[Parameter], dest: Sequence[Parameter], told: Structure) -> None:

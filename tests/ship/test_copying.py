@@ -76,7 +76,7 @@ def test_the_new_file_computes_what_the_donor_computes(pair: tuple[Path, Path, P
 def test_other_activations_of_the_same_weights_are_found_unless_proof_is_waived(pair: tuple[Path, Path, Path]) -> None:
     _, recipient, out = pair
     donor = saved(network(1, act="Tanh"), out.with_name("tanh.onnx"))
-    with pytest.raises(ParityError, match="does not compute what the donor computes: output 'y': .*Do the two differ in what has no weights"):
+    with pytest.raises(ParityError, match=r"does not compute what the donor computes: output 'y': .*Do the two differ in what has no weights"):
         converter.copy_weights(donor, recipient, out)
     assert not out.exists()
     report = converter.copy_weights(donor, recipient, out, proof=False)
@@ -101,10 +101,11 @@ def test_the_users_data_are_compared_on(pair: tuple[Path, Path, Path]) -> None:
 def test_models_that_take_other_inputs_cannot_be_compared_and_that_is_said(pair: tuple[Path, Path, Path]) -> None:
     """Channels last against channels first: equal weights, other pictures."""
     _, recipient, out = pair
-    last = graph("(float[N,8,8,3] x) => (float[N,5] y)", "t = Transpose<perm=[0,3,1,2]>(x)\nh = Conv(t, w, b)\nr = Relu(h)\ng = GlobalAveragePool(r)\n"
-                 "f = Flatten(g)\ny = Gemm<transB=1>(f, v, c)", w=weights(8, 3, 3, 3), b=weights(8), v=weights(5, 8), c=weights(5))
+    last = graph("(float[N,8,8,3] x) => (float[N,5] y)", "t = Transpose<perm=[0,3,1,2]>(x)\nh = Conv(t, w, b)\nr = Relu(h)\n"
+                 "g = GlobalAveragePool(r)\nf = Flatten(g)\ny = Gemm<transB=1>(f, v, c)",
+                 w=weights(8, 3, 3, 3), b=weights(8), v=weights(5, 8), c=weights(5))
     donor = saved(last, out.with_name("last.onnx"))
-    with pytest.raises(InputError, match="donor and recipient cannot be compared, and nothing was written: .*Without proof"):
+    with pytest.raises(InputError, match=r"donor and recipient cannot be compared, and nothing was written: .*--no-proof"):
         converter.copy_weights(donor, recipient, out)
     assert not out.exists()
     report = converter.copy_weights(donor, recipient, out, proof=False)
@@ -236,7 +237,8 @@ def test_a_dry_run_writes_nothing_but_the_map_that_gives_the_same_pairs(pair: tu
     assert report.numbers["whole"] and left_over(out.parent) == ["donor.onnx", "map.json", "recipient.onnx"]
     told = json.loads(out.with_name("map.json").read_text())
     again = converter.copy_weights(donor, recipient, mapping=told, by="map")
-    assert [(p["donor"], p["recipient"]) for p in again.numbers["pairs"]] == list(told.items()) and {p["by"] for p in again.numbers["pairs"]} == {"map"}
+    assert [(p["donor"], p["recipient"]) for p in again.numbers["pairs"]] == list(told.items())
+    assert {p["by"] for p in again.numbers["pairs"]} == {"map"}
 
 
 def test_what_is_left_is_refused_and_copied_in_part_only_if_that_was_asked_for(pair: tuple[Path, Path, Path]) -> None:
@@ -247,8 +249,8 @@ def test_what_is_left_is_refused_and_copied_in_part_only_if_that_was_asked_for(p
     look = converter.copy_weights(donor, recipient)
     assert not look.numbers["whole"] and {row["name"] for row in look.numbers["left"]["recipient"]} == {"u", "o", "s"}
     with pytest.raises(InputError, match=r"not every parameter has a partner, and nothing was written: v and v have one name, but the donor's is "
-                       r"\[8, 5\], the recipient's \[6, 5\]; 1 parameters of the donor have no partner: c \[5\]; 3 parameters of the recipient have no "
-                       r"partner: o \[6\], s \[5\], u \[6, 8, 3, 3\]\. A dry run shows all"):
+                       r"\[8, 5\], the recipient's \[6, 5\]; 1 parameter of the donor without a partner: c \[5\]; 3 parameters of the recipient "
+                       r"without a partner: o \[6\], s \[5\], u \[6, 8, 3, 3\]\. A dry run shows all"):
         converter.copy_weights(donor, recipient, out, save_map=out.with_name("map.json"))
     assert left_over(out.parent) == ["donor.onnx", "more.onnx", "recipient.onnx"], "no map either"
     report = converter.copy_weights(donor, recipient, out, partial=True)
@@ -288,7 +290,8 @@ def overflowing(donor: Path, recipient: Path) -> tuple[Any, Path]:
 
 
 def direct_codes(donor: Path, recipient: Path) -> tuple[Any, Path]:
-    model = graph("(uint8[N,3,6,6] x) => (uint8 y)", "y = QLinearConv(x, s, z, w, s, z, s, z)", w=np.ones((4, 3, 3, 3), np.uint8), s=np.float32(1), z=np.uint8(0))
+    model = graph("(uint8[N,3,6,6] x) => (uint8 y)", "y = QLinearConv(x, s, z, w, s, z, s, z)", w=np.ones((4, 3, 3, 3), np.uint8),
+                  s=np.float32(1), z=np.uint8(0))
     return donor, saved(model, recipient)
 
 

@@ -267,8 +267,8 @@ y = MatMul(e, v2)"""
 
 def test_a_scale_that_others_read_too_is_taken_apart() -> None:
     """Two weights and an activation share one scale; the copied weight gets its own, and the rest computes what it did."""
-    held = {"w1": np.full((5, 4), 3, np.int8), "w2": np.full((4, 2), 5, np.int8), "b1": np.zeros(4, np.int32), "sx": np.float32(0.02), "zx": np.uint8(128),
-            "s": np.float32(0.01), "t": np.float32(0.0002)}
+    held = {"w1": np.full((5, 4), 3, np.int8), "w2": np.full((4, 2), 5, np.int8), "b1": np.zeros(4, np.int32), "sx": np.float32(0.02),
+            "zx": np.uint8(128), "s": np.float32(0.01), "t": np.float32(0.0002)}
     recipient = note(TWO, w1=held["w1"], w2=held["w2"], b1=held["b1"], sx=held["sx"], zx=held["zx"], s=held["s"], t=held["t"]).build(DENSE)
     every = parameters.of(recipient)
     donor = graph(DENSE, "y = MatMul(x, w)", w=weights(5, 4))
@@ -344,9 +344,11 @@ def torch_like(seed: int) -> ir.Model:
 
 def keras_like(seed: int) -> ir.Model:
     """The same network with kernels ``(height, width, in, out)``, biases added behind, and other names."""
-    return graph(IMAGES, "u = Transpose<perm=[3,2,0,1]>(conv_w)\nh = Conv(x, u)\ni = Add(h, conv_b4)\nr = Relu(i)\nv = Transpose<perm=[3,2,0,1]>(conv_1_w)\n"
-                 "k = Conv<strides=[2,2]>(r, v)\nl = Add(k, conv_1_b4)\ns = Relu(l)\ng = GlobalAveragePool(s)\nf = Flatten(g)\nm = MatMul(f, dense_w)\n"
-                 "y = Add(m, dense_b)", conv_w=weights(3, 3, 3, 8, seed=seed, spread=0.3), conv_b4=weights(8, 1, 1, seed=seed + 1),
+    return graph(IMAGES, "u = Transpose<perm=[3,2,0,1]>(conv_w)\nh = Conv(x, u)\ni = Add(h, conv_b4)\nr = Relu(i)\n"
+                 "v = Transpose<perm=[3,2,0,1]>(conv_1_w)\n"
+                 "k = Conv<strides=[2,2]>(r, v)\nl = Add(k, conv_1_b4)\ns = Relu(l)\ng = GlobalAveragePool(s)\nf = Flatten(g)\n"
+                 "m = MatMul(f, dense_w)\ny = Add(m, dense_b)",
+                 conv_w=weights(3, 3, 3, 8, seed=seed, spread=0.3), conv_b4=weights(8, 1, 1, seed=seed + 1),
                  conv_1_w=weights(3, 3, 8, 8, seed=seed + 2, spread=0.3), conv_1_b4=weights(8, 1, 1, seed=seed + 3),
                  dense_w=weights(8, 5, seed=seed + 4), dense_b=weights(5, seed=seed + 5))
 
@@ -365,7 +367,8 @@ def foreign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     plain = torch_like(40)
     moved(keras_like(70), plain)
     io.save(plain, folder / "float.onnx")
-    options = {"ActivationSymmetric": False, "WeightSymmetric": request.param != "asymmetric", "AddQDQPairToWeight": request.param == "weights stay float"}
+    options = {"ActivationSymmetric": False, "WeightSymmetric": request.param != "asymmetric",
+               "AddQDQPairToWeight": request.param == "weights stay float"}
     quantize_static(str(folder / "float.onnx"), str(folder / "int8.onnx"), Reader(FEEDS), quant_format=QuantFormat.QDQ,
                     per_channel=request.param in ("per channel", "weights stay float"), extra_options=options, activation_type=QuantType.QUInt8,
                     weight_type=QuantType.QUInt8 if request.param == "asymmetric" else QuantType.QInt8)

@@ -34,7 +34,8 @@ def test_a_grid_of_the_same_kind_covers_all_numbers_of_every_channel(numbers: np
     assert encoding.clipped(found, numbers) == 0 or not spec.symmetric
     channels = numbers.reshape(1, -1) if axis is None else np.moveaxis(numbers, axis, 0)
     wide = np.array([max(row.max(), 0) - min(row.min(), 0) if not spec.symmetric else 2 * np.abs(row).max() for row in channels])
-    assert (step.reshape(-1)[wide > 1e-20] <= wide[wide > 1e-20] / (254 if spec.symmetric else 255) * (1 + 1e-5)).all(), "and is no coarser than it must be"
+    step, wide = step.reshape(-1)[wide > 1e-20], wide[wide > 1e-20]
+    assert (step <= wide / (254 if spec.symmetric else 255) * (1 + 1e-5)).all(), "and is no coarser than it must be"
 
 
 def test_what_rounds_to_a_code_is_not_clipped_and_what_does_not_is() -> None:
@@ -61,8 +62,8 @@ def test_a_zero_point_that_is_not_there_is_added_where_it_is_needed() -> None:
 
 def test_only_a_kernel_on_a_grid_of_kernels_is_kept_inside_the_bound_of_the_kernels() -> None:
     """A vector behind a layer, quantized channel by channel, is no kernel: each of its numbers has all its codes."""
-    model = note("v = DequantizeLinear<axis=1>(w, s)\nt = MatMul(x, v)\nc = DequantizeLinear<axis=0>(b, p)\ny = Add(t, c)", {"w": "int8", "b": "int8"},
-                 w=(5, 4), b=(4,), s=scales(4), p=scales(4)).build(DENSE)
+    model = note("v = DequantizeLinear<axis=1>(w, s)\nt = MatMul(x, v)\nc = DequantizeLinear<axis=0>(b, p)\ny = Add(t, c)",
+                 {"w": "int8", "b": "int8"}, w=(5, 4), b=(4,), s=scales(4), p=scales(4)).build(DENSE)
     kernel, bias = parameters.of(model)
     numbers = weights(5, 4)
     codes, _ = encoding.fresh(kernel, numbers, None)

@@ -77,7 +77,8 @@ def _ends(dest: parameters.Parameter) -> tuple[np.ndarray, np.ndarray]:
     assert dest.grid is not None
     params, step = dest.grid.params, _step(dest)
     low, high = params.spec.limits
-    return tuple(dest.layout.canonical(params.dequantize(np.full(step.shape, end, params.spec.dtype))) for end in (low, high))  # type: ignore[return-value]
+    codes = (np.full(step.shape, end, params.spec.dtype) for end in (low, high))
+    return tuple(dest.layout.canonical(params.dequantize(c)) for c in codes)  # type: ignore[return-value]
 
 
 def of_text(ends: str, body: str, **held: np.ndarray) -> list[parameters.Parameter]:
