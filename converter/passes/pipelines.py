@@ -7,6 +7,7 @@ from converter.passes.affine import FoldAffineAfter
 from converter.passes.affine_before import FoldAffineBefore
 from converter.passes.affine_concat import AffineBeforeConcat
 from converter.passes.base import GraphPass
+from converter.passes.batchnorm import BatchNormToAffine
 from converter.passes.cleanup import DropUnused, MergeEqual, RemoveNoOps, SortAndShape
 from converter.passes.compose import ComposeOperators
 from converter.passes.constants import FoldConstants
@@ -26,6 +27,7 @@ def clean() -> list[GraphPass]:
         SortAndShape(),            # the rules below look at ranks and shapes
         RemoveNoOps(),             # an Identity between two nodes hides that they are neighbours
         FoldConstants(),           # weights arrive reshaped, BatchNorm as arithmetic on vectors
+        BatchNormToAffine(),       # or, in ONNX files, as an operator: from here on they are the same
         DropUnused(),              # what only fed folded nodes is gone before anything counts readers
         MatMulOfRows(),            # a Dense layer on a picture, without the shapes between it and its neighbours
         SinkTransposes(),          # needs constants folded; everything below expects channels first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import onnx_ir as ir
 
 from converter.data import Source, open_source
-from converter.errors import InputError, ParityError, UsageError, VerdictError
+from converter.errors import ConversionError, ConverterError, InputError, ParityError, UsageError, VerdictError
 from converter.frontend import keras_source
 from converter.frontend.samples import parity_inputs
 from converter.graph import io, ledger
@@ -58,12 +59,12 @@ def run(order: Order, stages: Stages) -> Report:
     donor, recipient = donors.open_graph(order.donor, stages, unsafe=order.unsafe), donors.open_graph(order.recipient, stages)
     with stages.stage("match"):
         donor, found = _matched(order, donor, recipient)
-    report.numbers["model"] = {"name": f"{order.donor} into {order.recipient}", "source": str(order.donor)}
+    report.numbers["model"] = {"name": f"{donors.called(order.donor)} into {order.recipient}", "source": donors.called(order.donor)}
     listing.listed(found, report)
-    _save_map(order, found)
     wrong = listing.problems(found)
     if order.out is None:
         report.numbers["whole"] = found.is_whole
+        _save_map(order, found, report)
         return report
     if wrong and not order.partial:
         raise InputError(f"not every parameter has a partner, and nothing was written: {'; '.join(wrong)}. A dry run shows all; --partial copies "
@@ -71,11 +72,14 @@ def run(order: Order, stages: Stages) -> Report:
     if not found.pairs:
         raise InputError(f"nothing of the donor fits the recipient: {'; '.join(wrong) or 'no parameter is selected'}")
     if into_bundle:
-        return _into_bundle(order, order.out, donor, recipient, found, report, stages)
+        made = _into_bundle(order, order.out, donor, recipient, found, report, stages)
+        _save_map(order, found, made)
+        return made
     _changed(order, donor, recipient, found, report, stages)
     with stages.stage("write"):
         size = atomic.write_file(order.out, lambda file: io.save(recipient, file))
     report.done.append(f"wrote {order.out}, {size:,} bytes")
+    _save_map(order, found, report)
     report.numbers.update(bytes=size, seconds=stages.seconds, machine=machine(), versions=versions(), command=order.command)
     return report
 
@@ -86,12 +90,14 @@ def _check(order: Order, into_bundle: bool) -> None:
         raise UsageError(f"a bundle gets fresh grids for its weights; frozen ones are kept in a file: {Path(order.recipient) / 'model.onnx'}")
     if keras_source.is_keras(order.recipient):
         raise UsageError(f"{order.recipient} is a Keras model; `converter transfer restore` brings weights back to Keras")
-    if order.out is not None:
-        atomic.check_free(order.out, force=order.force, folder=into_bundle)
-        if order.out.resolve() in (Path(order.recipient).resolve(), *((Path(order.donor).resolve(),) if isinstance(order.donor, str | Path) else ())):
-            raise UsageError(f"{order.out} is read by this command; give another place to write to")
-    if order.save_map is not None:
-        atomic.check_free(order.save_map, force=order.force)
+    read = {str(Path(place).resolve()) for place in (order.donor, order.recipient, order.data) if isinstance(place, str | Path)}
+    for place, folder in ((order.out, into_bundle), (order.save_map, False)):
+        if place is None:
+            continue
+        atomic.check_free(place, force=order.force, folder=folder)
+        if str(place.resolve()) in read:
+            raise UsageError(f"{place} is read by this command; give another place to write to")
+        read.add(str(place.resolve()))
 
 
 def _matched(order: Order, donor: ir.Model, recipient: ir.Model) -> tuple[ir.Model, Matches]:
@@ -101,23 +107,29 @@ def _matched(order: Order, donor: ir.Model, recipient: ir.Model) -> tuple[ir.Mod
     def attempt(graph: ir.Model) -> Matches:
         return match(parameters.of(graph), theirs, by=order.by, mapping=order.mapping, select=order.select, exclude=order.exclude)
 
-    fixed = donors.is_integer(donor) or ledger.META in donor.meta  # cannot be cleaned, or is clean
+    first: Matches | None = None
+    refused: ConverterError | None = None
     try:
         first = attempt(donor)
-    except InputError:
-        if fixed:
-            raise
-        first = None
-    if first is not None and (first.is_whole or fixed):
-        return donor, first
-    clean = donors.cleaned(donor)
-    second = attempt(clean)
-    if first is not None and len(first.pairs) - len(listing.problems(first)) >= len(second.pairs) - len(listing.problems(second)):
-        return donor, first
-    return clean, second
+    except (InputError, UsageError) as error:
+        refused = error
+    if not (first is not None and first.is_whole) and not donors.is_integer(donor) and ledger.META not in donor.meta:  # can be, is not clean
+        with suppress(InputError, UsageError, ConversionError):  # what the user is told is said of the graph as it is in the file
+            clean = donors.cleaned(donor)
+            second = attempt(clean)  # a map that was saved may have the names of this one
+            if first is None or _worth(second) > _worth(first):
+                return clean, second
+    if first is None:
+        assert refused is not None
+        raise refused
+    return donor, first
 
 
-def _save_map(order: Order, found: Matches) -> None:
+def _worth(found: Matches) -> int:
+    return len(found.pairs) - len(listing.problems(found))
+
+
+def _save_map(order: Order, found: Matches, report: Report) -> None:
     if order.save_map is not None:
         told = json.dumps({pair.source.name: pair.dest.name for pair in found.pairs}, indent=1) + "\n"
 
@@ -125,6 +137,7 @@ def _save_map(order: Order, found: Matches) -> None:
             file.write_text(told, encoding="utf-8")
 
         atomic.write_file(order.save_map, write)
+        report.done.append(f"wrote the map {order.save_map}")
 
 
 def _changed(order: Order, donor: ir.Model, recipient: ir.Model, found: Matches, report: Report, stages: Stages) -> None:
@@ -164,7 +177,8 @@ def _prove(order: Order, donor: ir.Model, before: ir.Model, after: ir.Model, fou
         judged = judge(reference, {"before": old, "after": new}, _source(order, new))
     except InputError as error:
         if order.data is not None or (entire and not integer):
-            raise
+            raise InputError(f"donor and recipient cannot be compared, and nothing was written: {error}"
+                             + ("" if order.data is not None else ". --no-proof copies the weights all the same")) from error
         report.warnings.append(f"donor and recipient cannot be compared: {error}")
         return
     report.numbers["fidelity"] = {name: seen.to_json() for name, seen in judged.items()}
@@ -182,7 +196,7 @@ def _hold(seen: Judged, report: Report, *, integer: bool) -> None:
         return
     text = f"the recipient with all of the donor's weights does not compute what the donor computes: {'; '.join(wrong[:3])}. "
     if not integer:
-        raise ParityError(text + "Do the two differ in what has no weights (activations, preprocessing)? Without proof they are copied all the same")
+        raise ParityError(text + "Do the two differ in what has no weights (activations, preprocessing)? --no-proof copies them all the same")
     report.verdict, report.reasons = Verdict.NO, wrong
     refused = VerdictError(text + "Were its activations calibrated for weights like these? Nothing was written")
     refused.report = report

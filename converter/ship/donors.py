@@ -30,7 +30,14 @@ def open_graph(source: Any, stages: Stages, *, unsafe: bool = False) -> ir.Model
         raise UsageError(f"cannot take a {type(source).__name__} as a model; known: keras.Model, .keras, .h5, .onnx, bundle folder, module:factory")
     path = Path(source)
     with stages.stage("load"):
-        return io.load(whole(path).float_model if path.is_dir() else path)
+        graph = io.load(whole(path).float_model if path.is_dir() else path)
+        io.infer_shapes(graph)  # files of other exporters tell few shapes, and what is added to a layer of unknown rank is no bias
+        return graph
+
+
+def called(source: Any) -> str:
+    """What to call a model in a report."""
+    return str(source) if isinstance(source, str | Path) else str(getattr(source, "name", type(source).__name__))
 
 
 def is_integer(graph: ir.Model) -> bool:

@@ -8,7 +8,7 @@ QLinearConv), so it is encoded again wherever the weight's scale is another, als
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,14 +62,29 @@ def copy(model: ir.Model, parameters: Sequence[Parameter], pairs: Sequence[Pair]
     moved = Moved()
     by_dest = {id(pair.dest.value): pair for pair in pairs}
     biases = [p for p in parameters if p.grid is not None and p.grid.codes and p.grid.params.spec.bits == 32]
-    new = {id(p.node): _blended(pair, factor) if (pair := by_dest.get(id(p.value))) else p.read() for p in biases}  # before scales change
+    for pair in pairs:
+        _check_finite(pair)
+    new = {id(p.node): _blended(by_dest[id(p.value)], factor) if id(p.value) in by_dest else p.read() for p in biases}  # before scales change
     held = {id(p.value) for p in biases}
-    rescaled = {id(pair.dest.node) for pair in pairs
-                if id(pair.dest.value) not in held and _write(model, pair, factor, grid, new.get(id(pair.dest.node)), moved)}
+    rescaled = {id(reader) for pair in pairs if id(pair.dest.value) not in held and _write(model, pair, factor, grid, _room(pair, new), moved)
+                for reader in (pair.dest.node, *pair.dest.readers)}  # layers that share a weight each have a bias on a grid of its own
     for bias in biases:
         if id(bias.value) in by_dest or id(bias.node) in rescaled:
             _write_bias(model, bias, new[id(bias.node)], moved, derived=id(bias.value) not in by_dest)
     return moved
+
+
+def _room(pair: Pair, biases: Mapping[int, Array]) -> Array | None:
+    """What the biases of all layers that read a weight need room for."""
+    found = [np.abs(biases[id(node)]) for node in pair.dest.readers if id(node) in biases]
+    return np.max(found, axis=0) if found else None
+
+
+def _check_finite(pair: Pair) -> None:
+    donor, own = pair.source.value.const_value, pair.dest.value.const_value
+    assert donor is not None and own is not None
+    if not np.isfinite(donor.numpy()).all() and np.isfinite(own.numpy()).all():
+        raise InputError(f"{pair.source.name} of the donor holds NaN or infinite values; {pair.dest.name} would get them")
 
 
 def _write(model: ir.Model, pair: Pair, factor: float, grid: str, bias: Array | None, moved: Moved) -> bool:
@@ -113,8 +128,6 @@ def _as_type(pair: Pair, stored: Array, before: Array) -> Array:
         new = np.asarray(stored).astype(before.dtype).reshape(before.shape)
     if np.isfinite(stored).all() and not np.isfinite(new).all():
         raise InputError(f"{pair.source.name} holds numbers up to {np.abs(stored).max():.3g}, which {before.dtype} of {pair.dest.name} cannot hold")
-    if not np.isfinite(new).all() and np.isfinite(before).all():
-        raise InputError(f"{pair.source.name} of the donor holds NaN or infinite values; {pair.dest.name} would get them")
     return new
 
 
@@ -133,7 +146,7 @@ def _codes_as_they_are(pair: Pair, factor: float, grid: str) -> tuple[Array, QPa
 def _settle(dest: Parameter, numbers: Array, moved: Moved) -> None:
     held = dest.value.const_value
     assert held is not None
-    if np.array_equal(numbers, held.numpy(), equal_nan=True):
+    if numbers.tobytes() == held.numpy().tobytes():  # of one type and shape; -0 is not 0 here
         moved.unchanged.append(dest.name)
     else:
         edit.set_numbers(dest.value, numbers)

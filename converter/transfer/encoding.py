@@ -27,7 +27,8 @@ def fresh(dest: Parameter, stored: Array, bias: Array | None) -> tuple[Array, QP
     if not np.isfinite(numbers).all():
         raise InputError(f"{dest.name} would hold NaN or infinite values, which have no codes")
     axis = ops.weight_axis(dest.node)
-    if params.axis is not None and params.axis == axis and params.spec.symmetric and dest.node.op_type in PAIRED and dest.direct:
+    channels = params.axis is not None and params.axis == axis and dest.role == "kernel"
+    if axis is not None and channels and params.spec.symmetric and params.spec.signed and dest.node.op_type in PAIRED and dest.direct:
         spec = replace(params.spec, narrow=True)
         made = weights.encode(numbers, axis, spec, op_type=dest.node.op_type, group=query.integer(dest.node, "group", 1),
                               transposed=bool(query.integer(dest.node, "transB", 0)), smallest=_room(dest, numbers.shape[axis], bias))
@@ -117,6 +118,10 @@ def set_grid(model: ir.Model, dest: Parameter, params: QParams) -> bool:
     changed = _set(model, dest.grid.scale, params.scale, dest.grid)
     if dest.grid.zero_point is not None:
         _set(model, dest.grid.zero_point, params.zero_point, dest.grid)
+    elif params.zero_point.any():  # an absent one is 0
+        zero = edit.add_initializer(model, f"{dest.name}/zero_point", params.zero_point.reshape(query.sizes_of(dest.grid.scale) or ()))
+        for node in dest.grid.nodes:
+            edit.set_inputs(node, [*node.inputs[:2], zero])
     return changed
 
 

@@ -7,6 +7,8 @@ k...)``, ConvTranspose ``(in, out / group, k...)``, a dense kernel ``(in, out)``
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -98,6 +100,20 @@ class Halves:
     def backward(self, y: Array) -> Array:
         """As it is: a sum in one half computes what two halves do."""
         return y
+
+
+def origin(steps: Sequence[Step], axis: int) -> int | None:
+    """The axis of the initializer that is ``axis`` behind ``steps``; None where a reshape cuts it or joins it with others."""
+    for step in reversed(steps):
+        if isinstance(step, Turned):
+            axis = step.perm[axis]
+        elif isinstance(step, Reshaped):
+            front = math.prod(step.after[:axis])
+            same = [i for i, n in enumerate(step.before) if n == step.after[axis] and math.prod(step.before[:i]) == front]
+            if not same:
+                return None
+            axis = same[0]
+    return axis
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from converter.errors import known
 from converter.spec.report import Report
 from converter.transfer.match import Matches, Pair
 from converter.transfer.parameters import Grid, Parameter
+
+PAIRED: Mapping[str, str] = {"structure": "stand in the same place", "name": "have one name", "map": "are a pair of the map", "value": "are equal"}
 
 
 def listed(found: Matches, report: Report) -> None:
@@ -19,19 +22,24 @@ def listed(found: Matches, report: Report) -> None:
         numbers_left=sorted(p.name for p in (*found.left_source, *found.left_dest) if p.is_number),
         not_selected=[p.name for p in found.set_aside])
     ways = {way: sum(pair.by == way for pair in found.pairs) for way in dict.fromkeys(pair.by for pair in found.pairs)}
-    report.done.append(f"{len(found.pairs)} parameters paired" + (f" ({', '.join(f'{n} by {way}' for way, n in ways.items())})" if ways else ""))
+    report.done.append(f"{counted(len(found.pairs))} paired" + (f" ({', '.join(f'{n} by {way}' for way, n in ways.items())})" if ways else ""))
     if found.set_aside:
-        report.done.append(f"{len(found.set_aside)} parameters of the recipient are not selected and stay")
+        report.done.append(f"not selected, and as before: {counted(len(found.set_aside))} of the recipient")
     report.warnings += problems(found)
+
+
+def counted(count: int) -> str:
+    """So many parameters."""
+    return f"{count} parameter{'' if count == 1 else 's'}"
 
 
 def problems(found: Matches) -> list[str]:
     """Why a copy would not be whole, a sentence each."""
-    texts = [f"{pair.source.name} and {pair.dest.name} stand in the same place, but {reason}" for pair, reason in found.differing]
+    texts = [f"{pair.source.name} and {pair.dest.name} {PAIRED[pair.by]}, but {reason}" for pair, reason in found.differing]
     for side, left in (("donor", found.left_source), ("recipient", found.left_dest)):
         trained = [f"{p.name} {list(p.shape)}" for p in left if not p.is_number]
         if trained:
-            texts.append(f"{len(trained)} parameters of the {side} have no partner: {known(trained)}")
+            texts.append(f"{counted(len(trained))} of the {side} without a partner: {known(trained)}")
     return texts
 
 

@@ -99,7 +99,7 @@ def match(
     elif by == "name":
         _by_name(found, donors, theirs)
     elif by in ("structure", "auto"):
-        _by_structure(found, donors, theirs, names=by == "auto")
+        _by_structure(found, donors, theirs, wanted, names=by == "auto")
     return _sorted_out(found, source, dest, wanted)
 
 
@@ -119,7 +119,7 @@ def _by_value(found: _Found, source: Sequence[Parameter], dest: Sequence[Paramet
     for ours, theirs in groups.values():
         if ours and theirs and len(ours) != len(theirs):
             raise InputError(f"{known(p.name for p in ours)} of the donor {'has' if len(ours) == 1 else 'have'} the numbers of each of "
-                             f"{known(p.name for p in theirs)} of the recipient; a map says which is meant")
+                             f"{known(p.name for p in theirs)} of the recipient; --map says which is meant")
         for a, b in zip(ours, theirs, strict=False):
             found.add(a, b, "value")
 
@@ -130,13 +130,14 @@ def fingerprint(parameter: Parameter) -> str:
     return hashlib.sha256(repr(numbers.shape).encode() + (numbers + 0).tobytes()).hexdigest()  # + 0 makes one zero of two
 
 
-def _by_structure(found: _Found, source: Sequence[Parameter], dest: Sequence[Parameter], *, names: bool) -> None:
+def _by_structure(found: _Found, source: Sequence[Parameter], dest: Sequence[Parameter], wanted: naming.Wanted, *, names: bool) -> None:
     told = compare(units(source), units(dest))
     partners = {id(a.value): b for x, y in (*told.fitting, *told.differing) for a, b in _roles(x, y)}
     if names:
-        _check_names(source, dest, partners)
+        _check_names(source, dest, partners, wanted)
         _by_name(found, source, dest)
-    unclear = [(x, ys) for x, ys in told.ambiguous if any(id(p.value) not in found.pairs for p in x.parameters.values())]
+    unclear = [(x, ys) for x, all_of_them in told.ambiguous if any(id(p.value) not in found.pairs for p in x.parameters.values())
+               and (ys := _open(found, all_of_them, wanted))]
     if unclear:
         raise InputError(_ambiguous(unclear))
     for parameter in source:
@@ -145,31 +146,47 @@ def _by_structure(found: _Found, source: Sequence[Parameter], dest: Sequence[Par
     _numbers(found, source, dest, told)
 
 
+def _open(found: _Found, candidates: Sequence[Unit], wanted: naming.Wanted) -> tuple[Unit, ...]:
+    """Those that something is wanted of and that have no donor yet."""
+    return tuple(y for y in candidates if any(wanted(p) and id(p.value) not in found.taken for p in y.parameters.values()))
+
+
 def _roles(source: Unit, dest: Unit) -> Iterable[tuple[Parameter, Parameter]]:
     return ((p, dest.parameters[role]) for role, p in source.parameters.items() if role in dest.parameters)
 
 
-def _check_names(source: Sequence[Parameter], dest: Sequence[Parameter], partners: Mapping[int, Parameter]) -> None:
-    named = naming.by_name(dest)
-    wrong = [(p, named[p.name], partners[id(p.value)]) for p in source
-             if p.name in named and id(p.value) in partners and partners[id(p.value)] is not named[p.name]]
-    if wrong:
-        lines = [f"{p.name} {list(p.shape)} of the donor is by name {name.name} {list(name.shape)}, by its place {place.name} {list(place.shape)}"
-                 for p, name, place in wrong[:5]]
-        raise InputError(f"names and structure disagree: {'; '.join(lines)}{f'; {len(wrong) - 5} more' if len(wrong) > 5 else ''}. "
-                         "Say which is meant: by name or by structure")
+def _check_names(
+    source: Sequence[Parameter], dest: Sequence[Parameter], partners: Mapping[int, Parameter], wanted: naming.Wanted
+) -> None:
+    """Refuse names that lead to another partner than the structure, seen from either side."""
+    named, donors = naming.by_name(dest), {id(partners[id(p.value)].value): p for p in source if id(p.value) in partners}
+    lines = []
+    for p, name in ((p, named[p.name]) for p in source if p.name in named):
+        place, donor = partners.get(id(p.value)), donors.get(id(name.value))
+        if place is not None and place is not name and (wanted(place) or wanted(name)):
+            lines.append(f"{_told(p)} of the donor is by name {_told(name)}, by its place {_told(place)}")
+        elif place is None and donor is not None and wanted(name):
+            lines.append(f"{_told(name)} of the recipient is by name the donor's {_told(p)}, by its place {_told(donor)}")
+    if lines:
+        raise InputError(f"names and structure disagree: {'; '.join(lines[:5])}{f'; {len(lines) - 5} more' if len(lines) > 5 else ''}. "
+                         "--by name or --by structure says which is meant")
+
+
+def _told(parameter: Parameter) -> str:
+    return f"{parameter.name} {list(parameter.shape)}"
 
 
 def _ambiguous(unclear: Sequence[tuple[Unit, tuple[Unit, ...]]]) -> str:
     lines = [f"{x.place} could be {known(y.place for y in ys)}" for x, ys in unclear[:5]]
     return (f"by structure {len(unclear)} layers of the donor have several possible partners: {'; '.join(lines)}"
-            + ("; and so on" if len(unclear) > 5 else "") + ". A map, or matching by name, says which is meant")
+            + ("; and so on" if len(unclear) > 5 else "") + ". --map, or --by name, says which is meant")
 
 
 def _numbers(found: _Found, source: Sequence[Parameter], dest: Sequence[Parameter], told: Structure) -> None:
     """Single numbers in a computation, which have no place of their own to be sure of: paired if the whole structure is the same."""
-    a, b = ([p for p in side if p.is_number] for side in (source, dest))
-    whole = not told.differing and len(found.pairs) == sum(not p.is_number for p in source) == sum(not p.is_number for p in dest)
+    left = found.free(source, dest)
+    a, b = ([p for p in side if p.is_number] for side in left)
+    whole = not told.differing and not any(not p.is_number for side in left for p in side)
     if whole and [(p.family, p.role) for p in a] == [(p.family, p.role) for p in b]:
         for x, y in zip(a, b, strict=True):
             found.add(x, y, "structure")

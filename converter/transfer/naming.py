@@ -29,9 +29,10 @@ def mapped(source: Sequence[Parameter], dest: Sequence[Parameter], mapping: Mapp
     """Pairs that ``mapping`` names; what a ``*`` stands for in the donor's name goes into the ``*`` of the recipient's.
 
     Raises:
-        UsageError: a rule matches no parameter of the donor, leads to none of the recipient, or to one that has a donor already.
+        UsageError: a rule matches no parameter of the donor, or one that another rule leads elsewhere, or leads to none of the recipient, or
+            to one that has a donor already.
     """
-    theirs, donors = by_name(dest), dict[str, str]()
+    theirs, donors, led = by_name(dest), dict[str, str](), dict[int, str]()
     for old, new in mapping.items():
         if old.count("*") != new.count("*"):
             raise UsageError(f"map {old}={new}: both sides need the same number of *, received {old.count('*')} and {new.count('*')}")
@@ -43,6 +44,10 @@ def mapped(source: Sequence[Parameter], dest: Sequence[Parameter], mapping: Mapp
             if name not in theirs:
                 raise UsageError(f"map {old}={new}: {parameter.name} of the donor leads to {name}, which the recipient does not have; it has "
                                  f"{known(theirs)}")
+            if led.setdefault(id(parameter.value), name) != name:
+                raise UsageError(f"map {old}={new} leads {parameter.name} of the donor to {name}, another rule to {led[id(parameter.value)]}")
+            if donors.get(name) == parameter.name:  # two rules say the same
+                continue
             if name in donors:
                 raise UsageError(f"map {old}={new}: {parameter.name} and {donors[name]} of the donor both lead to {name}")
             donors[name] = parameter.name

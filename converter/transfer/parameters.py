@@ -17,7 +17,7 @@ import onnx_ir as ir
 from converter.errors import ConversionError
 from converter.graph import query
 from converter.spec.quant import Array, Granularity, QParams, QuantSpec
-from converter.transfer.layouts import Layout, Reshaped, Step, Turned
+from converter.transfer.layouts import Layout, Reshaped, Step, Turned, origin
 from converter.transfer.roles import meaning
 
 PASSED = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Cast", "DequantizeLinear", "QuantizeLinear"})
@@ -117,7 +117,7 @@ def of(model: ir.Model) -> list[Parameter]:
 
 
 def canonical_order(model: ir.Model) -> list[ir.Node]:
-    """Nodes of the main graph that outputs depend on, each behind what it reads."""
+    """Nodes that outputs depend on, each behind what it reads; those in the body of a loop or a branch before the node that has the body."""
     seen, order = set[int](), list[ir.Node]()
     stack = [(node, False) for out in reversed(model.graph.outputs) if (node := out.producer()) is not None]
     while stack:
@@ -127,8 +127,14 @@ def canonical_order(model: ir.Model) -> list[ir.Node]:
         elif id(node) not in seen:
             seen.add(id(node))
             stack.append((node, True))
-            stack += [(p, False) for v in reversed(node.inputs) if v is not None and (p := v.producer()) is not None and id(p) not in seen]
+            stack += [(p, False) for v in reversed(_read(node)) if v is not None and (p := v.producer()) is not None and id(p) not in seen]
     return order
+
+
+def _read(node: ir.Node) -> list[ir.Value | None]:
+    """What ``node`` reads, and what its bodies give."""
+    bodies = [attribute.as_graph() for attribute in node.attributes.values() if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref()]
+    return [*node.inputs, *(out for body in bodies for out in body.outputs)]
 
 
 def plain_name(name: str) -> str:
@@ -161,12 +167,14 @@ def _held(value: ir.Value) -> _Held | None:
     """The initializer behind ``value``, the steps from it to there, and its grid; None where an activation is behind it."""
     steps: list[Step] = []
     pair: list[ir.Node] = []
+    behind = 0  # of the steps, those nearest to the operator that come after the DequantizeLinear
     while not query.is_constant(value):
         node = value.producer()
         source = query.input_at(node, 0) if node is not None and query.is_standard(node, *PASSED) else None
         if node is None or source is None:
             return None
         if node.op_type in ("DequantizeLinear", "QuantizeLinear"):
+            behind = behind if pair else len(steps)
             pair.append(node)
         else:
             step = _step(node, source)
@@ -176,7 +184,7 @@ def _held(value: ir.Value) -> _Held | None:
         value = source
     if value.dtype is None or not (value.dtype.is_floating_point() or pair):
         return None
-    grid = _grid(pair, len(query.sizes_of(value) or ()), codes=value.dtype.is_integer()) if pair else None
+    grid = _grid(pair, value, tuple(reversed(steps[behind:])), codes=value.dtype.is_integer()) if pair else None
     return _Held(value, tuple(reversed(steps)), grid)
 
 
@@ -197,8 +205,8 @@ def _static(value: ir.Value) -> tuple[int, ...] | None:
     return lengths if shape is not None and len(lengths) == len(shape) else None
 
 
-def _grid(pair: list[ir.Node], rank: int, *, codes: bool) -> Grid:
-    """The grid of a DequantizeLinear, the first of ``pair``, behind an initializer of ``rank`` axes."""
+def _grid(pair: list[ir.Node], value: ir.Value, steps: tuple[Step, ...], *, codes: bool) -> Grid:
+    """The grid of a DequantizeLinear, the first of ``pair``, behind ``steps`` and the initializer ``value``."""
     node = pair[0]
     scale, zero = query.input_at(node, 1), query.input_at(node, 2)
     numbers, zeros = query.constant(scale), query.constant(zero)
@@ -209,12 +217,22 @@ def _grid(pair: list[ir.Node], rank: int, *, codes: bool) -> Grid:
     if kind not in KINDS or numbers.ndim > 1 or numbers.dtype != np.float32:
         raise ConversionError(f"{query.label(node)}: a grid of {kind} with scales {numbers.dtype} {list(numbers.shape)} is not known here; known: "
                               "int8, uint8 and int32 with one float32 scale, or one for every channel")
-    if numbers.shape == (1,) and "axis" not in node.attributes:  # some exporters write one scale as a vector
-        numbers = numbers.reshape(())
+    axis = _axis(node, value, steps) if numbers.ndim and (numbers.size > 1 or "axis" in node.attributes) else None
+    if axis is None or (numbers.size == 1 and (query.sizes_of(value) or (1,))[axis] > 1):  # some exporters write one scale as a vector
+        axis, numbers = None, numbers.reshape(())
     full = np.zeros(numbers.shape, kind) if zeros is None else np.array(np.broadcast_to(zeros.reshape(-1)[:numbers.size or 1].reshape(
         () if zeros.size == 1 else numbers.shape), numbers.shape))
     signed = kind != np.uint8
     spec = QuantSpec(kind.itemsize * 8, signed=signed, symmetric=signed and not full.any(),
                      granularity=Granularity.CHANNEL if numbers.ndim else Granularity.TENSOR)
-    return Grid(QParams(spec, numbers, full, query.integer(node, "axis", 1) % max(rank, 1) if numbers.ndim else None), scale, zero,
-                tuple(pair), codes)
+    return Grid(QParams(spec, numbers, full, axis), scale, zero, tuple(pair), codes)
+
+
+def _axis(node: ir.Node, value: ir.Value, steps: tuple[Step, ...]) -> int:
+    """The axis of the initializer along which ``node`` has its scales."""
+    rank = Layout(steps).canonical(_blank(value)).ndim
+    axis = origin(steps, query.integer(node, "axis", 1) % max(rank, 1))
+    if axis is None:
+        raise ConversionError(f"{query.label(node)} has scales along an axis that the stored weight {list(query.sizes_of(value) or ())} does not "
+                              "have by itself, which is not known here")
+    return axis

@@ -66,18 +66,21 @@ def _flat(shape: tuple[int, ...]) -> tuple[Step, ...]:
 
 
 def _biased(node: ir.Node, index: int, shape: tuple[int, ...]) -> ir.Node | None:
-    """The layer whose bias is added by ``node``: one without a bias of its own, whose channels the vector runs along."""
-    if node.op_type != "Add" or not shape:
+    """The layer whose bias is added by ``node``: one without a bias of its own, whose channels the vector runs along.
+
+    One number is the bias of a layer of one channel, and a constant of the computation behind any other.
+    """
+    if node.op_type != "Add":
         return None
     layer = _behind_pairs(query.input_at(node, 1 - index))
     if layer is None or layer.op_type not in ("Conv", "ConvTranspose", *DENSE) or query.input_at(layer, 2) is not None:
         return None
-    rank = query.rank_of(layer.outputs[0]) or query.rank_of(node.outputs[0])
-    if rank is None:
+    made = query.shape_of(layer.outputs[0]) or query.shape_of(node.outputs[0])
+    if made is None or len(shape) > len(made):
         return None
-    axis = ops.channel_axis(layer, rank)
-    lengths = (1,) * (rank - len(shape)) + shape
-    return layer if len(lengths) == rank and all(n == 1 or i == axis for i, n in enumerate(lengths)) and lengths[axis] > 1 else None
+    axis = ops.channel_axis(layer, len(made))
+    lengths = (1,) * (len(made) - len(shape)) + shape
+    return layer if all(n == 1 or i == axis for i, n in enumerate(lengths)) and (lengths[axis] > 1 or made[axis] == 1) else None
 
 
 def _behind_pairs(value: ir.Value | None) -> ir.Node | None:

@@ -1,8 +1,8 @@
 """Pair the parameters of two graphs by structure: by what they are and where they stand, whatever they are called.
 
-Operators with parameters, in canonical order, are two sequences; their keys are family, roles and shapes. The pairs are those of a longest
-common subsequence (Hunt and McIlroy 1976, as in diff). Where several such subsequences exist, an operator that can have different partners
-is ambiguous, and so is none of them alone: which layer of five like it is missing, nobody can tell.
+Operators with parameters, in canonical order, are two sequences; their keys are family, roles and shapes. The pairs are those that every
+longest common subsequence has (Hunt and McIlroy 1976, as in diff), and those of keys that either side has once, wherever they stand. What
+only some of the longest subsequences have is ambiguous: which layer of five like it is missing, nobody can tell.
 """
 
 from __future__ import annotations
@@ -53,9 +53,16 @@ def units(parameters: Sequence[Parameter]) -> list[Unit]:
 
 @dataclass(frozen=True)
 class Alignment:
-    """Pairs of positions, and positions that could have several partners, with those."""
+    """Pairs of positions.
+
+    Args:
+        pairs: in every longest common subsequence, so that both positions rise.
+        elsewhere: of keys that either side has once, in another order.
+        ambiguous: positions of the first sequence that could have a partner, with all those of their key that are free.
+    """
 
     pairs: tuple[tuple[int, int], ...]
+    elsewhere: tuple[tuple[int, int], ...] = ()
     ambiguous: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
 
@@ -68,7 +75,7 @@ def align(a: Sequence[Hashable], b: Sequence[Hashable]) -> Alignment:
     equal = x[:, None] == y[None, :]
     before, behind = _lengths(equal), _lengths(equal[::-1, ::-1])[::-1, ::-1]
     possible = equal & (before[:-1, :-1] + behind[1:, 1:] + 1 == before[-1, -1])
-    return _decided(possible)
+    return _decided(equal, possible, before[:-1, :-1])
 
 
 def _lengths(equal: Array) -> Array:
@@ -79,13 +86,22 @@ def _lengths(equal: Array) -> Array:
     return table
 
 
-def _decided(possible: Array) -> Alignment:
-    """Partners of all those that have one that has no other; the others are ambiguous."""
-    rows, columns = possible.sum(axis=1), possible.sum(axis=0)
-    pairs = [(int(i), int(j)) for i, j in zip(*np.nonzero(possible), strict=True) if rows[i] == 1 and columns[j] == 1]
-    ambiguous = [(int(i), tuple(int(j) for j in np.flatnonzero(possible[i]))) for i in np.flatnonzero(rows)
-                 if rows[i] > 1 or columns[np.flatnonzero(possible[i])[0]] > 1]
-    return Alignment(tuple(pairs), tuple(ambiguous))
+def _decided(equal: Array, possible: Array, rank: Array) -> Alignment:
+    """What is sure, and what is not.
+
+    Args:
+        equal: equal keys.
+        possible: pairs that a longest common subsequence has.
+        rank: how many pairs such a subsequence has before; each has one pair of every rank, so a pair alone in its rank is in all of them.
+    """
+    count = np.bincount(rank[possible], minlength=1)
+    pairs = [(int(i), int(j)) for i, j in np.argwhere(possible) if count[rank[i, j]] == 1]
+    once = equal & (equal.sum(axis=0) == 1)[None, :] & (equal.sum(axis=1) == 1)[:, None]
+    ours, theirs = {i for i, _ in pairs}, {j for _, j in pairs}
+    elsewhere = [(int(i), int(j)) for i, j in np.argwhere(once) if i not in ours]
+    unclear = [int(i) for i in np.flatnonzero(possible.any(axis=1)) if i not in ours | {k for k, _ in elsewhere}]
+    ambiguous = [(i, tuple(int(j) for j in np.flatnonzero(equal[i]) if j not in theirs)) for i in unclear]
+    return Alignment(tuple(pairs), tuple(elsewhere), tuple(ambiguous))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +122,7 @@ def compare(source: Sequence[Unit], dest: Sequence[Unit]) -> Structure:
         left: list[tuple[list[Unit], list[Unit]]] = []
         for a, b in gaps:
             found = align([getattr(unit, kind) for unit in a], [getattr(unit, kind) for unit in b])
-            fitting += [(a[i], b[j]) for i, j in found.pairs]
+            fitting += [(a[i], b[j]) for i, j in (*found.pairs, *found.elsewhere)]
             ambiguous += [(a[i], tuple(b[j] for j in js)) for i, js in found.ambiguous]
             left += _between(a, b, found)
         gaps = left
@@ -115,21 +131,13 @@ def compare(source: Sequence[Unit], dest: Sequence[Unit]) -> Structure:
 
 
 def _between(a: list[Unit], b: list[Unit], found: Alignment) -> Iterator[tuple[list[Unit], list[Unit]]]:
-    """What is left between two pairs that follow each other in both sequences."""
-    taken = {i for i, _ in found.ambiguous}, {j for _, js in found.ambiguous for j in js}
+    """What is left between two pairs that follow each other."""
+    ours = {i for i, _ in (*found.pairs, *found.elsewhere, *found.ambiguous)}
+    theirs = {j for _, j in (*found.pairs, *found.elsewhere)} | {j for _, js in found.ambiguous for j in js}
     start = (0, 0)
-    for i, j in [*_rising(found.pairs), (len(a), len(b))]:
-        used = {x for x, _ in found.pairs}, {y for _, y in found.pairs}
-        yield ([a[k] for k in range(start[0], i) if k not in taken[0] | used[0]], [b[k] for k in range(start[1], j) if k not in taken[1] | used[1]])
+    for i, j in [*found.pairs, (len(a), len(b))]:
+        yield [a[k] for k in range(start[0], i) if k not in ours], [b[k] for k in range(start[1], j) if k not in theirs]
         start = (i + 1, j + 1)
-
-
-def _rising(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    last = -1
-    for i, j in pairs:
-        if j > last:
-            last = j
-            yield i, j
 
 
 def _same_place(a: list[Unit], b: list[Unit]) -> Iterator[tuple[Unit, Unit]]:
