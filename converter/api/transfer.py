@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter.progress import SILENT, Listener, Stages
+from converter.spec.report import Report
 
 if TYPE_CHECKING:
     from converter.ship.bundle import Bundle
@@ -40,3 +41,22 @@ def refit(
 
     order = refitting.Order(weights, Path(bundle), Path(out), data, force=force, unsafe=unsafe, command=command)
     return refitting.run(order, Stages(progress))
+
+
+def diff(first: str | Path, second: str | Path) -> Report:
+    """What differs between two graphs, by tensor (shape, codes, scale, signal to noise) and by operator.
+
+    Tensors are paired by name, codes counting as the float tensor that they were made of, then by who reads them, then by equal content.
+
+    Args:
+        first, second: ``.onnx`` files, or bundle folders (their deployed graph); float or integer, also one of each.
+
+    Returns:
+        A report; ``numbers["empty"]`` says whether there is no difference at all, ``numbers["tensors"]`` and ``numbers["nodes"]`` hold every one.
+
+    Raises:
+        UsageError, InputError: it is a Keras model, or cannot be read.
+    """
+    from converter.ship.diffing import diff_models
+
+    return diff_models(first, second)

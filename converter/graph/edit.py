@@ -27,6 +27,12 @@ def set_numbers(value: ir.Value, array: Array) -> None:
     value.const_value = ir.Tensor(np.asarray(array, order="C"), name=value.name)
 
 
+def resize(value: ir.Value, array: Array) -> None:
+    """Give an initializer numbers of another shape; what reads it needs its shapes inferred again."""
+    set_numbers(value, array)
+    value.shape = ir.Shape(array.shape)
+
+
 def _register(model: ir.Model, name: str, array: Array) -> ir.Value:
     tensor = ir.Tensor(np.asarray(array, order="C"), name=name)  # ascontiguousarray would make a scalar a vector
     value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor)

@@ -70,8 +70,7 @@ def _ends(first: ir.Model, second: ir.Model) -> list[str]:
     for kind, mine, theirs in zip(("input", "output"), query.signature(first), query.signature(second), strict=True):
         one, two = ([end.describe() for end in ends] for ends in (mine, theirs))
         longest = max(len(one), len(two))
-        rows = zip(one + [None] * (longest - len(one)), two + [None] * (longest - len(two)), strict=True)  # type: ignore[operator, list-item]
-        pairs += [(f"{kind} {index}", a, b) for index, (a, b) in enumerate(rows)]
+        pairs += [(f"{kind} {i}", *((side[i] if i < len(side) else None) for side in (one, two))) for i in range(longest)]
     found += [f"{what}: {'none' if a is None else a} and {'none' if b is None else b}" for what, a, b in pairs if a != b]
     functions = {str(key) for key in first.functions} ^ {str(key) for key in second.functions}
     return found + [f"function {key}: in one of the two only" for key in sorted(functions)]

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from converter.graph import query
 from converter.transfer import diff_tensors
+from converter.transfer.parameters import plain_name
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def source_name(value: ir.Value | None) -> str:
         if inner is None:
             break
         if query.is_constant(inner) or diff_tensors.constant_tensor(inner.producer() or ir.Node("", "None", [])) is not None:
-            return diff_tensors.original_name(query.name_of(inner))
+            return plain_name(query.name_of(inner))
         quantizer = query.producer_of(inner, "QuantizeLinear")
         if quantizer is None:
             break

@@ -12,9 +12,7 @@ import onnx_ir as ir
 
 from converter.graph import io, query
 from converter.spec.quant import Array
-
-CODES = ("/quantized", "_quantized")  # how we, and onnxruntime's quantizer, call the codes of a tensor
-
+from converter.transfer.parameters import plain_name
 
 @dataclass(frozen=True)
 class Held:
@@ -26,6 +24,7 @@ class Held:
         dequantizer: the DequantizeLinear that reads the codes; None for a plain tensor.
         readers: who reads the numbers: node name and input.
         opset: of the graph.
+        part: ``scale`` or ``zero point`` where it is a part of the grid of an activation.
     """
 
     name: str
@@ -33,6 +32,7 @@ class Held:
     dequantizer: ir.Node | None = None
     readers: tuple[tuple[str, int], ...] = ()
     opset: int = 1
+    part: str = ""
 
     @property
     def grid(self) -> tuple[Array | None, Array | None]:
@@ -43,7 +43,7 @@ class Held:
         return query.constant(query.input_at(node, 1)), query.constant(query.input_at(node, 2))
 
     def real(self) -> Array | None:
-        """The numbers that the graph computes with, float64; None where they are no numbers."""
+        """The numbers that the graph computes with, float64; None where they are no numbers. Any grid that ONNX knows: a comparison refuses none."""
         array = self.tensor.numpy()
         if self.dequantizer is not None:
             scale, zero = self.grid
@@ -117,15 +117,17 @@ def held(model: ir.Model) -> dict[str, Held]:
         if name in grids:
             continue
         maker = by_codes.get(name)
-        base = original_name(name) if maker is not None else name
+        base = plain_name(name) if maker is not None else name
         key = name if base != name and (base in plain or base in found) else base
-        found[key] = Held(key, tensor, maker, _readers(value if maker is None else maker.outputs[0]), opset)
+        found[key] = Held(key, tensor, maker, _readers(value if maker is None else maker.outputs[0]), opset, _part(value))
     return found
 
 
-def original_name(codes: str) -> str:
-    """The name of the float tensor that ``codes`` were made of, as far as a name tells."""
-    return next((codes.removesuffix(end) for end in CODES if codes.endswith(end)), codes)
+def _part(value: ir.Value) -> str:
+    """What ``value`` is to the first QuantizeLinear or DequantizeLinear that reads it."""
+    use = next(iter(value.uses()), None)
+    quantizer = use is not None and query.is_standard(use.node, "QuantizeLinear", "DequantizeLinear")
+    return ("", "scale", "zero point")[use.idx] if use is not None and quantizer else ""
 
 
 def dequantizer_of(value: ir.Value) -> ir.Node | None:
@@ -198,13 +200,18 @@ def compare(mine: Held, other: Held) -> TensorDiff | None:
     a, b = mine.tensor, other.tensor
     dtypes, shapes = (a.dtype.name.lower(), b.dtype.name.lower()), (tuple(a.shape.numpy()), tuple(b.shape.numpy()))
     what = [*(f"{kind} {x} and {y}" for kind, x, y in (("dtype", *dtypes), ("shape", list(shapes[0]), list(shapes[1]))) if x != y)]
-    same = dtypes == shapes[:0] or (dtypes[0] == dtypes[1] and shapes[0] == shapes[1] and _bytes(a) == _bytes(b))
+    same = dtypes[0] == dtypes[1] and shapes[0] == shapes[1] and _bytes(a) == _bytes(b)
     coded = mine.dequantizer is not None, other.dequantizer is not None
     found: dict[str, Any] = {}
     if shapes[0] == shapes[1]:
         if coded[0] == coded[1] and not same:
             what += _differing(a.numpy(), b.numpy(), found, coded[0])
-        what += _grids(mine, other, found) if all(coded) else []
+        if all(coded):
+            what += _grids(mine.grid, other.grid, found) + _axes(mine, other)
+        elif not same and mine.part == other.part == "scale":
+            what = _grids((a.numpy(), None), (b.numpy(), None), found)
+        elif not same and mine.part == other.part == "zero point":
+            what = _grids((None, a.numpy()), (None, b.numpy()), found)
         if what or coded[0] != coded[1]:
             _closeness(mine.real(), other.real(), found)
     if coded[0] != coded[1]:
@@ -225,9 +232,12 @@ def _differing(a: Array, b: Array, found: dict[str, Any], coded: bool) -> list[s
     return [f"{count:,} of {a.size:,} {'codes' if coded else 'values'}"]
 
 
-def _grids(mine: Held, other: Held, found: dict[str, Any]) -> list[str]:
-    """Scale ratios and zero points of two quantized tensors."""
-    (scale, zero), (their_scale, their_zero) = mine.grid, other.grid
+Grid = tuple[Array | None, Array | None]
+
+
+def _grids(mine: Grid, other: Grid, found: dict[str, Any]) -> list[str]:
+    """Scale ratios and zero points of two grids; a part that is None is not looked at, or, of a zero point, is 0."""
+    (scale, zero), (their_scale, their_zero) = mine, other
     what = []
     if scale is not None and their_scale is not None and not np.array_equal(scale, their_scale):
         if scale.size != their_scale.size and 1 not in (scale.size, their_scale.size):
@@ -243,8 +253,14 @@ def _grids(mine: Held, other: Held, found: dict[str, Any]) -> list[str]:
         if moved:
             found["zero"] = moved
             what.append("zero point")
+    return what
+
+
+def _axes(mine: Held, other: Held) -> list[str]:
+    """The axis along which scales lie, where that differs."""
     axes = [query.integer(h.dequantizer, "axis", 1) for h in (mine, other) if h.dequantizer is not None]
-    return what + ([f"axis {axes[0]} and {axes[1]}"] if axes[0] != axes[1] and max(s.ndim for s in (scale, their_scale) if s is not None) else [])
+    per_channel = any(scale is not None and scale.ndim for scale in (mine.grid[0], other.grid[0]))
+    return [f"axis {axes[0]} and {axes[1]}"] if axes[0] != axes[1] and per_channel else []
 
 
 def _closeness(a: Array | None, b: Array | None, found: dict[str, Any]) -> None:
