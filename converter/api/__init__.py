@@ -2,6 +2,6 @@
 
 from converter.api.looking import bench, inspect, replay, verify
 from converter.api.road import export, quantize, ship
-from converter.api.transfer import refit
+from converter.api.transfer import clone, diff, refit
 
-__all__ = ["bench", "export", "inspect", "quantize", "refit", "replay", "ship", "verify"]
+__all__ = ["bench", "clone", "diff", "export", "inspect", "quantize", "refit", "replay", "ship", "verify"]

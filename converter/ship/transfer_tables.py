@@ -12,6 +12,12 @@ ROWS = 40  # of a table on a terminal
 Rows = list[tuple[str, ...]]
 
 
+def clone_tables(report: Report) -> list[tuple[tuple[str, ...], Rows]]:
+    """Heads and rows of the table of ``clone``: what was drawn."""
+    rows = [(d["name"], "x".join(map(str, d["shape"])) or "1", d.get("rule", ""), f"{d['std']:.4g}") for d in report.numbers["tensors"]]
+    return [(("tensor", "shape", "drawn", "std>"), _shortened(rows))]
+
+
 def diff_tables(report: Report) -> list[tuple[tuple[str, ...], Rows]]:
     """Heads and rows of the tables of ``diff``."""
     numbers = report.numbers
@@ -44,7 +50,8 @@ def _renamed(numbers: Mapping[str, Any]) -> Rows:
 
 def _nodes(nodes: Sequence[Mapping[str, Any]]) -> Rows:
     """Pairs that differ one by one; nodes that one graph lacks counted by operator."""
-    rows = [(n["name"] if n["name"] == n["other"] else f"{n['name']} = {n['other']}", ", ".join(n["what"])) for n in nodes if n["name"] and n["other"]]
+    rows = [(n["name"] if n["name"] == n["other"] else f"{n['name']} = {n['other']}", ", ".join(n["what"]))
+            for n in nodes if n["name"] and n["other"]]
     alone = Counter((kind, side) for n in nodes for kind, side in zip(n["op_types"], ("first", "second"), strict=True)
                     if not (n["name"] and n["other"]) and kind)
     return [*rows, *((f"{count} x {kind}", f"only in the {side}") for (kind, side), count in sorted(alone.items()))]

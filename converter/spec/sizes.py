@@ -13,7 +13,10 @@ FREE = "any"
 
 @dataclass(frozen=True)
 class Size:
-    """Lengths of the spatial axes, None where a length is free; one number stands for all axes. ``name``: of the input, where several could be meant."""
+    """Lengths of the spatial axes, None where a length is free; one number stands for all axes.
+
+    ``name`` is that of the input, where several could be meant.
+    """
 
     lengths: tuple[int | None, ...]
     name: str | None = None

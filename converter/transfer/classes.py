@@ -1,4 +1,4 @@
-"""Give the first output of a graph another number of classes: the layer that makes them, and what lies between it and the output, get another width."""
+"""Give the first output of a graph another number of classes: the layer that makes them, and what lies behind it, get another width."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def change(model: ir.Model, classes: int, report: Report) -> set[str]:
     found = parameters.of(model)
     kernel = next((p for p in found if p.node is layer and p.role == "kernel"), None)
     if kernel is None or (layer.op_type == "Conv" and query.integer(layer, "group", 1) != 1):
-        raise ConversionError(f"the classes cannot be changed: {query.label(layer)} ({layer.op_type}) makes them without a weight of its own for each")
+        raise ConversionError(f"the classes cannot be changed: {query.label(layer)} ({layer.op_type}) makes them without a weight for each")
     axis = 0 if layer.op_type == "Conv" else len(kernel.shape) - 1
     before = kernel.shape[axis]
     passed = {id(node) for node in between}
@@ -44,7 +44,7 @@ def change(model: ir.Model, classes: int, report: Report) -> set[str]:
     for p in found:
         if p is not kernel and any(id(node) in passed or node is layer for node in p.readers) and math.prod(p.shape) > 1:
             if p.shape[-1] != before or len(p.shape) != 1:
-                raise ConversionError(f"the classes cannot be changed: {query.name_of(p.value)} {list(p.shape)} at {p.place} is no vector of {before}")
+                raise ConversionError(f"the classes cannot be changed: {query.name_of(p.value)} {list(p.shape)} at {p.place} is not one of {before}")
             _resize(p, 0, classes, passed | {id(layer)})
             resized.add(query.name_of(p.value))
     reshape(model)

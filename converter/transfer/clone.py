@@ -66,8 +66,8 @@ def clone(
 def _check(model: ir.Model) -> None:
     coded = [node for node in model.graph.all_nodes() if node.op_type in INTEGER or node.op_type.startswith("QLinear")]
     if coded:
-        raise ConversionError(f"this is an integer graph ({len(coded)} such operators, first {query.label(coded[0])}); fresh weights have no grids yet: "
-                              "clone the float graph (float.onnx of a bundle), then quantize it")
+        raise ConversionError(f"this is an integer graph ({len(coded)} such operators, first {query.label(coded[0])}); fresh weights have no grids "
+                              "yet: clone the float graph (float.onnx of a bundle), then quantize it")
     made = {id(v) for v in model.graph.inputs} | {id(v) for n in model.graph for v in n.outputs} | {id(v) for v in model.graph.initializers.values()}
     for node in model.graph:
         lost = [v.name for v in query.inputs_of(node) if id(v) not in made]
@@ -116,7 +116,7 @@ def _choose(p: Parameter, book: Ledger | None, behind: set[int]) -> tuple[fresh.
     if book is not None and not book.sources(name):
         return None, "no trained variable goes into it"
     rule = fresh.rule_for(p)
-    free = p.role == "operand" and p.family != "PRelu" or p.role.startswith("input")
+    free = (p.role == "operand" and p.family != "PRelu") or p.role.startswith("input")
     if free and p.family in (*fresh.NEUTRAL, "Pow", "Min", "Max") and id(p.node) not in behind:
         return None, "it stands in front of every weight: preprocessing"
     if rule is None and book is not None:

@@ -70,7 +70,7 @@ def _ends(first: ir.Model, second: ir.Model) -> list[str]:
     for kind, mine, theirs in zip(("input", "output"), query.signature(first), query.signature(second), strict=True):
         one, two = ([end.describe() for end in ends] for ends in (mine, theirs))
         longest = max(len(one), len(two))
-        pairs += [(f"{kind} {i}", *((side[i] if i < len(side) else None) for side in (one, two))) for i in range(longest)]
+        pairs += [(f"{kind} {i}", one[i] if i < len(one) else None, two[i] if i < len(two) else None) for i in range(longest)]
     found += [f"{what}: {'none' if a is None else a} and {'none' if b is None else b}" for what, a, b in pairs if a != b]
     functions = {str(key) for key in first.functions} ^ {str(key) for key in second.functions}
     return found + [f"function {key}: in one of the two only" for key in sorted(functions)]

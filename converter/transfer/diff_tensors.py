@@ -14,6 +14,7 @@ from converter.graph import io, query
 from converter.spec.quant import Array
 from converter.transfer.parameters import plain_name
 
+
 @dataclass(frozen=True)
 class Held:
     """A tensor that a graph holds.

@@ -17,7 +17,8 @@ from converter.transfer.classes import reshape, stored_axis
 
 Shapes = Mapping[str, tuple[int | None, ...] | None]
 ALONG = ops.UNARY | {"Add", "Sub", "Mul", "Div", "Pad", "BatchNormalization", "LayerNormalization"}
-CHANNELS_FIRST = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization", "InstanceNormalization")
+CHANNELS_FIRST = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization",
+                  "InstanceNormalization")
 FIXED = "the input size cannot be changed"
 
 
@@ -135,11 +136,11 @@ def _mend_kernel(node: ir.Node, kernel: parameters.Parameter) -> bool:
 
 
 def _flattened(value: ir.Value | None) -> bool:
-    """Whether a flattening lies in front of ``value``, perhaps with functions of single numbers in between."""
+    """Whether a flattening, or a plain vector from the caller, lies in front of ``value``, perhaps with functions of single numbers in between."""
     while value is not None and (node := value.producer()) is not None:
         if query.is_standard(node, "Flatten", "Reshape"):
             return query.rank_of(node.outputs[0]) in (2, None)
         if not query.is_standard(node, *ops.UNARY):
             return False
         value = node.inputs[0]
-    return False
+    return value is not None and value.is_graph_input() and query.rank_of(value) == 2
