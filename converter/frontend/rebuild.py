@@ -87,7 +87,7 @@ def _named(model: Any) -> str:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    return " ".join(str(error).split(" config={")[0].split("\n\nconfig={")[0].split())[:300]
 
 
 def _made(config: dict[str, Any], model: Any) -> Any:

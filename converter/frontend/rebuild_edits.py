@@ -16,12 +16,11 @@ WIDTH: Mapping[str, str] = {"Dense": "units", **{f"{kind}{n}D{more}": "filters" 
 """Layers that make classes, and what their width is called."""
 
 BLIND = frozenset({
-    "Activation", "Softmax", "ReLU", "LeakyReLU", "PReLU", "ELU", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
-    "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization", "Identity", "BatchNormalization", "LayerNormalization", "RMSNormalization",
-    "UnitNormalization", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
-    "GlobalMaxPooling3D", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "UpSampling1D",
-    "UpSampling2D", "UpSampling3D", "Resizing", "Cropping1D", "Cropping2D", "Cropping3D", "Masking", "Sigmoid", "LogSoftmax", "LogSigmoid", "Relu",
-    "Tanh", "Cast"})
+    "Activation", "Softmax", "ReLU", "LeakyReLU", "PReLU", "ELU", "Sigmoid", "LogSoftmax", "LogSigmoid", "Relu", "Tanh", "Cast", "Identity", "Masking",
+    "Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization",
+    "BatchNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization", "Resizing",
+    *(f"{kind}{n}D" for n in (1, 2, 3) for kind in ("SpatialDropout", "GlobalAveragePooling", "GlobalMaxPooling", "AveragePooling", "MaxPooling",
+                                                    "UpSampling", "Cropping", "ZeroPadding"))})
 """Layers and operations that are as they are for any number of classes."""
 
 Path = tuple[str, ...]

@@ -13,8 +13,9 @@ Rows = list[tuple[str, ...]]
 
 
 def clone_tables(report: Report) -> list[tuple[tuple[str, ...], Rows]]:
-    """Heads and rows of the table of ``clone``: what was drawn."""
-    rows = [(d["name"], "x".join(map(str, d["shape"])) or "1", d.get("rule", ""), f"{d['std']:.4g}") for d in report.numbers["tensors"]]
+    """Heads and rows of the table of ``clone``: what was drawn at random."""
+    rows: Rows = [(d["name"], "x".join(map(str, d["shape"])) or "1", d.get("rule", ""), f"{d['std']:.4g}")
+                  for d in report.numbers["tensors"] if d["std"]]
     return [(("tensor", "shape", "drawn", "std>"), _shortened(rows))]
 
 

@@ -47,8 +47,11 @@ class Size:
         if self.name is not None and self.name not in candidates:
             raise UsageError(f"size {self} is for input {self.name!r}, which is not there; inputs: {known(candidates)}")
         fitting = [n for n, axes in candidates.items() if n == self.name or (self.name is None and axes and len(self.lengths) in (1, axes))]
+        if not fitting:
+            told = ", ".join(f"{name} ({axes} axes for a size)" for name, axes in candidates.items())
+            raise UsageError(f"size {self} fits no input; inputs: {told or 'none'}")
         if len(fitting) != 1:
-            raise UsageError(f"size {self} could be that of {known(fitting)}; say which, as in {(*candidates, 'image')[0]}={self}; "
+            raise UsageError(f"size {self} could be that of {known(fitting)}; say which, as in {sorted(fitting)[0]}={self}; "
                              f"inputs: {known(candidates)}")
         return fitting[0]
 
