@@ -1,7 +1,8 @@
 """The verbs of the product as Python functions; ``import converter`` re-exports them lazily."""
 
-from converter.api.looking import bench, inspect, replay, verify
+from converter.api.cloning import clone
+from converter.api.looking import bench, diff, inspect, replay, verify
 from converter.api.road import export, quantize, ship
-from converter.api.transfer import clone, diff, refit
+from converter.api.transfer import copy_weights, refit
 
-__all__ = ["bench", "clone", "diff", "export", "inspect", "quantize", "refit", "replay", "ship", "verify"]
+__all__ = ["bench", "clone", "copy_weights", "diff", "export", "inspect", "quantize", "refit", "replay", "ship", "verify"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,56 +44,46 @@ def refit(
     return refitting.run(order, Stages(progress))
 
 
-def clone(
-    model: Any, out: str | Path, *, onnx: str | Path | None = None, seed: int = 0, classes: int | None = None, input_size: Any = None,
-    unsafe: bool = False, force: bool = False, progress: Listener = SILENT,
+def copy_weights(
+    donor: Any, recipient: str | Path, out: str | Path | None = None, *, by: str = "auto", mapping: Mapping[str, str] | None = None,
+    select: Sequence[str] = (), exclude: Sequence[str] = (), factor: float = 1.0, grid: str = "fresh", partial: bool = False, data: Any = None,
+    proof: bool = True, save_map: str | Path | None = None, force: bool = False, unsafe: bool = False, command: str = "",
+    progress: Listener = SILENT,
 ) -> Report:
-    """Write the architecture of a model with fresh weights.
+    """Copy weights of one model into the graph of another: matched, converted to its layouts and grids, proved.
 
-    A Keras model is built again from its configuration and draws by its own initializers; what preprocessing layers were adapted to is kept. A
-    float graph draws by operator: He normal in front of a rectifier, else Glorot uniform, orthogonal recurrent kernels, biases 0, normalizations
-    neutral. The caller's random state stays as it is.
-
-    Args:
-        model: as for :func:`export`, or a float ``.onnx`` file, or a bundle (its float graph).
-        out: ``.keras`` file (of a Keras model only) or ``.onnx`` file.
-        onnx: also write this ONNX file, beside a ``.keras`` file.
-        seed: the same seed gives the same weights.
-        classes: another width of the first output.
-        input_size: another size of an input: a number for all its axes, several, None for a free one, or a text such as ``"96x128"``, ``"any"``,
-            ``"image=96"``.
-        unsafe, force, progress: as for :func:`export`; ``force`` is off by default.
-
-    Returns:
-        A report: every tensor that was drawn in ``numbers["tensors"]``; of a graph also those that were left, and why, in ``numbers["left"]``.
-
-    Raises:
-        UsageError: a seed, a size or a file name that does not fit.
-        InputError: the model cannot be read.
-        ConversionError: it is an integer graph, cannot be built again, or a layer fixes the classes or the size; it is named.
-    """
-    from converter.ship import cloning
-    from converter.spec.sizes import parse
-
-    order = cloning.Order(model, Path(out), None if onnx is None else Path(onnx), seed, classes,
-                          None if input_size is None else parse(input_size), force=force, unsafe=unsafe)
-    return cloning.run(order, Stages(progress))
-
-
-def diff(first: str | Path, second: str | Path) -> Report:
-    """What differs between two graphs, by tensor (shape, codes, scale, signal to noise) and by operator.
-
-    Tensors are paired by name, codes counting as the float tensor that they were made of, then by who reads them, then by equal content.
+    Parameters are paired by name, held against structure (canonical order of the graph, operators, roles and shapes), then by structure;
+    so that layers may be called otherwise, and the file may come from any exporter or quantizer (in QDQ form). BatchNorm of the donor is
+    folded where the recipient's is.
 
     Args:
-        first, second: ``.onnx`` files, or bundle folders (their deployed graph); float or integer, also one of each.
+        donor: live ``keras.Model``, ``.keras``, ``.h5``, ``.onnx``, a bundle folder (its float graph) or ``module:factory``.
+        recipient: ``.onnx`` file, float or integer, or a bundle folder; it stays as it is.
+        out: file to write, or folder where the recipient is a bundle; None is a dry run, which only tells what would be done.
+        by: ``auto``, ``name``, ``structure``, ``value`` (equal numbers, to find out what is what) or ``map``.
+        mapping: donor's name to recipient's, before all else; a ``*`` on the left stands for what a ``*`` on the right does.
+        select, exclude: globs on names or layer paths of what is to be copied.
+        factor: ``factor * donor + (1 - factor) * own``, of the float values.
+        grid: of integer weights: ``fresh``, a scale for the new numbers, or ``frozen``, the one that is there; what does not fit is clipped
+            and counted. A bias of 32 bits always gets the grid that follows from its layer's.
+        partial: copy what fits, though something has no partner or another shape.
+        data: to compare both on; random inputs by default.
+        proof: where everything was copied, the result must compute what the donor computes.
+        save_map: JSON file to write the pairs to, as ``mapping`` takes them.
+        force, unsafe, progress: as for :func:`converter.export`.
+        command: noted in the report as the way to run this again.
 
     Returns:
-        A report; ``numbers["empty"]`` says whether there is no difference at all, ``numbers["tensors"]`` and ``numbers["nodes"]`` hold every one.
+        Pairs with their conversions, what is left on both sides and why, and how close the result is to the donor.
 
     Raises:
-        UsageError, InputError: it is a Keras model, or cannot be read.
+        InputError: something has no partner (without ``partial``), several are possible, or numbers do not fit; nothing is written.
+        UsageError: a pattern or rule that matches nothing.
+        ParityError, VerdictError: the result does not compute what the donor computes.
     """
-    from converter.ship.diffing import diff_models
+    from converter.ship import copying
 
-    return diff_models(first, second)
+    order = copying.Order(
+        donor, recipient, None if out is None else Path(out), by, mapping, tuple(select), tuple(exclude), factor, grid, partial, data, proof,
+        None if save_map is None else Path(save_map), force=force, unsafe=unsafe, command=command)
+    return copying.run(order, Stages(progress))

@@ -16,8 +16,8 @@ WIDTH: Mapping[str, str] = {"Dense": "units", **{f"{kind}{n}D{more}": "filters" 
 """Layers that make classes, and what their width is called."""
 
 BLIND = frozenset({
-    "Activation", "Softmax", "ReLU", "LeakyReLU", "PReLU", "ELU", "Sigmoid", "LogSoftmax", "LogSigmoid", "Relu", "Tanh", "Cast", "Identity", "Masking",
-    "Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization",
+    "Activation", "Softmax", "ReLU", "LeakyReLU", "PReLU", "ELU", "Sigmoid", "LogSoftmax", "LogSigmoid", "Relu", "Tanh", "Cast", "Identity",
+    "Masking", "Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization",
     "BatchNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization", "Resizing",
     *(f"{kind}{n}D" for n in (1, 2, 3) for kind in ("SpatialDropout", "GlobalAveragePooling", "GlobalMaxPooling", "AveragePooling", "MaxPooling",
                                                     "UpSampling", "Cropping", "ZeroPadding"))})

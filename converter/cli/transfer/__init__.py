@@ -1,6 +1,6 @@
 """``converter transfer``: weights and parts of models from one to another; every verb is a file of this package."""
 
-from converter.cli.transfer import clone, diff, refit
+from converter.cli.transfer import clone, copy, diff, refit
 from converter.cli.transfer.group import transfer
 
-__all__ = ["clone", "diff", "refit", "transfer"]
+__all__ = ["clone", "copy", "diff", "refit", "transfer"]
