@@ -81,10 +81,15 @@ def _classifier(model: Any) -> _Found:
         name = type(layer).__name__
         if name == "Reshape":
             reshapes.append((path, layer))
-        elif name not in BLIND:
+        elif name not in BLIND and not (name == "Flatten" and _one_position(layer)):
             raise ConversionError(f"the classes cannot be changed: layer {'/'.join(path)} ({name}), between the output and the last Dense or Conv, "
                                   "fixes the width")
     raise ConversionError(f"the classes cannot be changed: no Dense or Conv layer makes the first output of {model.name!r}")
+
+
+def _one_position(layer: Any) -> bool:
+    """Whether all that a sample has in front of a Flatten are its classes."""
+    return bool(sum(n != 1 for n in layer.input.shape[1:]) <= 1)
 
 
 def _backwards(model: Any, output: int, prefix: Path) -> Iterator[tuple[Path, Any]]:

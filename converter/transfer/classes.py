@@ -47,6 +47,9 @@ def change(model: ir.Model, classes: int, report: Report) -> set[str]:
                 raise ConversionError(f"the classes cannot be changed: {query.name_of(p.value)} {list(p.shape)} at {p.place} is not one of {before}")
             _resize(p, 0, classes, passed | {id(layer)})
             resized.add(query.name_of(p.value))
+    for node in between:
+        if query.is_standard(node, "Reshape"):
+            _follow(model, node, before, classes)
     reshape(model)
     report.done.append(f"{classes} classes instead of {before}, made by {query.layer_path(layer)} ({layer.op_type})")
     report.numbers["classes"] = {"before": before, "after": classes, "layer": query.layer_path(layer)}
@@ -83,9 +86,20 @@ def _through(node: ir.Node) -> ir.Value | None:
 
 
 def _flattens(node: ir.Node) -> bool:
-    """Whether the classes go into an axis of free length."""
+    """Whether the classes go into an axis of free length, or are all that a sample has."""
+    sizes, shape = query.int_list(query.input_at(node, 1)), query.shape_of(node.inputs[0]) if node.inputs[0] is not None else None
+    if not sizes or shape is None:
+        return False
+    return sizes[-1] == -1 or (sizes[-1] > 0 and [n for n in shape[1:] if n != 1] == [sizes[-1]] and all(n in (0, 1, -1) for n in sizes[:-1]))
+
+
+def _follow(model: ir.Model, node: ir.Node, before: int, classes: int) -> None:
+    """Let a Reshape to the old number of classes make the new one."""
     sizes = query.int_list(query.input_at(node, 1))
-    return sizes is not None and sizes[-1] == -1
+    if sizes is not None and sizes[-1] == before:
+        told = edit.add_initializer(model, f"{query.label(node)}/shape", np.array([*sizes[:-1], classes], np.int64))
+        edit.set_inputs(node, [node.inputs[0], told])
+        edit.drop_unused(model)
 
 
 def _resize(p: Parameter, axis: int, length: int, known: set[int]) -> None:
@@ -118,10 +132,13 @@ def stored_axis(p: Parameter, axis: int) -> int:
 
 def reshape(model: ir.Model) -> None:
     """Infer all shapes anew; an output whose shape cannot be told keeps its number of axes."""
-    ranks = [query.rank_of(out) for out in model.graph.outputs]
+    before = [out.shape for out in model.graph.outputs]
     for value in [v for node in model.graph for v in node.outputs]:
         value.shape = None
     io.infer_shapes(model)
-    for out, rank in zip(model.graph.outputs, ranks, strict=True):
-        if out.shape is None and rank is not None:
-            out.shape = ir.Shape([None] * rank)
+    for out, shape in zip(model.graph.outputs, before, strict=True):
+        if shape is not None and out.shape is None:
+            out.shape = ir.Shape([d if isinstance(d, ir.SymbolicDim) else None for d in shape])
+        elif shape is not None and out.shape is not None and len(shape) == len(out.shape):  # a name that the caller knows stays
+            out.shape = ir.Shape([old if isinstance(old, ir.SymbolicDim) and not isinstance(new, int) else new
+                                  for old, new in zip(shape, out.shape, strict=True)])

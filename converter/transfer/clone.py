@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from converter.errors import ConversionError, UsageError
+from converter.errors import ConversionError, InputError, UsageError, known
 from converter.graph import edit, io, query
 from converter.graph.ledger import Ledger
-from converter.spec.report import Report, Skip, Why
+from converter.spec.report import Report
 from converter.spec.sizes import Size
 from converter.transfer import classes as widths
 from converter.transfer import fresh, input_size, parameters
@@ -102,9 +102,9 @@ def _draw_all(model: ir.Model, seed: int, book: Ledger | None, resized: set[str]
         edit.set_numbers(p.value, numbers.astype(dtype.numpy()))
         account.drawn.append({"name": name, "shape": list(numbers.shape), "place": p.place, "role": f"{p.family} {p.role}", "rule": rule.name,
                               "std": float(numbers.std()), "expected_std": rule.std})
-    known = {query.name_of(p.value) for p in found}
+    seen = {query.name_of(p.value) for p in found}
     account.left += [{"name": name, "shape": list(query.sizes_of(value) or ()), "place": _reader(value), "why": _unseen(value)}
-                     for name, value in model.graph.initializers.items() if name not in known]
+                     for name, value in model.graph.initializers.items() if name not in seen]
     account.left += [{"name": name, "shape": list(query.sizes_of(value) or ()), "place": graph.name or "subgraph", "why": "it is inside a subgraph"}
                      for graph in model.graph.subgraphs() for name, value in graph.initializers.items()]
     return account
@@ -116,16 +116,29 @@ def _choose(p: Parameter, book: Ledger | None, behind: set[int]) -> tuple[fresh.
     if book is not None and not book.sources(name):
         return None, "no trained variable goes into it"
     rule = fresh.rule_for(p)
+    if rule is not None and book is not None and not rule.std:
+        rule = _folded(name, book) or rule
     free = (p.role == "operand" and p.family != "PRelu") or p.role.startswith("input")
     if free and p.family in (*fresh.NEUTRAL, "Pow", "Min", "Max") and id(p.node) not in behind:
         return None, "it stands in front of every weight: preprocessing"
     if rule is None and book is not None:
         return fresh.normal(fresh.TABLE, "trained, but its operator gives no scale"), ""
     if rule is None or (book is None and p.is_number):
-        return None, f"a {'number' if p.is_number else 'constant'} of {p.family}: nothing says that it was trained"
+        return None, f"nothing says that this {'number' if p.is_number else 'constant'} of {p.family} was trained"
     if book is None and free and p.family in ("Add", "Sub") and _is_mask(p):
         return None, "it has two values or fewer: a mask"
     return rule, ""
+
+
+def _folded(name: str, book: Ledger) -> fresh.Rule | None:
+    """What a bias or scale comes to where all that was folded into it is neutral, since a fold may have added a constant of the computation."""
+    ones = ("gamma", "scale", "variance", "moving_variance")
+    neutral = {path: np.full(1, float(path.rsplit("/", 1)[-1] in ones), np.float32) for path in book.sources(name)}
+    try:
+        number = np.unique(book.replay(name, neutral))
+    except (ArithmeticError, AttributeError, InputError, LookupError, RuntimeError, TypeError, ValueError):  # it needs the shapes of the variables
+        return None
+    return fresh.constant(float(f"{float(number[0]):.6g}")) if number.size == 1 and np.isfinite(number[0]) else None
 
 
 def _is_mask(p: Parameter) -> bool:
@@ -165,12 +178,11 @@ def _describe(account: _Account, model: ir.Model, seed: int, report: Report) -> 
     size = sum(int(np.prod(d["shape"])) for d in account.drawn)
     report.done.append(f"{len(account.drawn)} tensors, {size:,} numbers, drawn anew with seed {seed}: {_counted([d['rule'] for d in account.drawn])}")
     if account.left:
-        report.done.append(f"{len(account.left)} tensors left as they are: {_counted([d['why'] for d in account.left])}")
+        reasons = {why: [d["name"] for d in account.left if d["why"] == why] for why in dict.fromkeys(d["why"] for d in account.left)}
+        report.done += [f"left as they are, since {why}: {known(names, 5)}" for why, names in reasons.items()]
     hidden = [d["name"] for d in account.left if d["why"] == "it is inside a subgraph" or d["why"].startswith("only a subgraph")]
     if hidden:
         report.warnings.append(f"{len(hidden)} tensors in subgraphs keep their numbers, trained or not: {', '.join(hidden[:5])}")
-    report.skipped += [Skip(str(d["place"]), Why.NOT_TRAINED, f"{d['name']}: {d['why']}") for d in account.left if "constant of" in d["why"]
-                       or "preprocessing" in d["why"] or "variable" in d["why"]]
     report.numbers.update(seed=seed, tensors=account.drawn, left=account.left)
 
 

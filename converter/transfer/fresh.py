@@ -7,7 +7,8 @@
 
 ``fan_in`` is how many products an output adds up, ``fan_out`` how many outputs an input goes into: kernel area and groups count, and of a
 transposed convolution the part of its taps that one output sees. Biases, shifts and means are 0, scales and variances 1, the forget gate of an LSTM
-starts open (bias 1, Jozefowicz et al. 2015), slopes of PRelu are 0.25 (He et al. 2015).
+starts open (bias 1, Jozefowicz et al. 2015), slopes of PRelu are 0.25 (He et al. 2015). A hard sigmoid that is written as ``clip(x + b, 0, 6) / 6``
+has its middle in the bias: that is 3, or the gate would be shut for good.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def rule_for(p: Parameter) -> Rule | None:
         return he_normal(fans[0]) if rectified(p.node) else glorot_uniform(*fans)
     if p.family == "Embedding" and p.role == "table" and len(p.shape) > 1:
         return Rule(f"uniform, limit {EMBEDDING}", EMBEDDING / math.sqrt(3), lambda shape, rng: rng.uniform(-EMBEDDING, EMBEDDING, shape))
+    if p.role == "bias" and gate_behind(p.node):
+        return constant(3.0)
     if p.role in CONSTANTS:
         return constant(CONSTANTS[p.role])
     if p.family in NEUTRAL and p.role == "operand" and len(p.shape) == 1:
@@ -150,6 +153,8 @@ def rectified(node: ir.Node) -> bool:
         value = stack.pop()
         for use in value.uses():
             reader = use.node
+            if is_gate(reader):
+                continue
             if reader.op_type in RECTIFIERS or _clips_at_zero(reader) or _gates_itself(value, reader):
                 return True
             by_constant = reader.op_type in ("Add", "Mul", "Div", "Sub") and any(query.is_constant(v) for v in reader.inputs)
@@ -157,6 +162,25 @@ def rectified(node: ir.Node) -> bool:
                 seen.add(id(reader))
                 stack.append(reader.outputs[0])
     return False
+
+
+def gate_behind(node: ir.Node) -> bool:
+    """Whether a hard sigmoid follows ``node`` whose middle is in the bias, perhaps behind an addition of that bias."""
+    for use in node.outputs[0].uses():
+        added = use.node.op_type == "Add" and any(query.is_constant(v) for v in use.node.inputs)
+        if is_gate(use.node) or (added and any(is_gate(further.node) for further in use.node.outputs[0].uses())):
+            return True
+    return False
+
+
+def is_gate(node: ir.Node) -> bool:
+    """``clip(x, 0, 6)`` that is divided by 6."""
+    limits = query.scalar(query.input_at(node, 1)), query.scalar(query.input_at(node, 2))
+    if node.op_type != "Clip" or limits != (0.0, 6.0):
+        return False
+    readers = [use.node for use in node.outputs[0].uses()]
+    factors = [(r.op_type, query.scalar(v)) for r in readers for v in r.inputs if query.is_constant(v)]
+    return any(f is not None and abs((f if kind == "Mul" else 1 / f if kind == "Div" and f else 0.0) - 1 / 6) < 1e-6 for kind, f in factors)
 
 
 def _clips_at_zero(node: ir.Node) -> bool:
