@@ -33,7 +33,7 @@ def change(model: ir.Model, classes: int, report: Report) -> set[str]:
         raise UsageError(f"a model has at least one class; received {classes}")
     layer, between = _layer(model)
     found = parameters.of(model)
-    kernel = next((p for p in found if p.node is layer and p.role == "kernel"), None)
+    kernel = next((p for p in found if layer in p.readers and p.role == "kernel"), None)
     if kernel is None or (layer.op_type == "Conv" and query.integer(layer, "group", 1) != 1):
         raise ConversionError(f"the classes cannot be changed: {query.label(layer)} ({layer.op_type}) makes them without a weight for each")
     axis = 0 if layer.op_type == "Conv" else len(kernel.shape) - 1

@@ -116,7 +116,7 @@ def _choose(p: Parameter, book: Ledger | None, behind: set[int]) -> tuple[fresh.
     if book is not None and not book.sources(name):
         return None, "no trained variable goes into it"
     rule = fresh.rule_for(p)
-    if rule is not None and book is not None and not rule.std:
+    if rule is not None and book is not None and rule.name == "0" and name in book.steps:
         rule = _folded(name, book) or rule
     free = (p.role == "operand" and p.family != "PRelu") or p.role.startswith("input")
     if free and p.family in (*fresh.NEUTRAL, "Pow", "Min", "Max") and id(p.node) not in behind:
@@ -131,7 +131,7 @@ def _choose(p: Parameter, book: Ledger | None, behind: set[int]) -> tuple[fresh.
 
 
 def _folded(name: str, book: Ledger) -> fresh.Rule | None:
-    """What a bias or scale comes to where all that was folded into it is neutral, since a fold may have added a constant of the computation."""
+    """What a bias comes to where all that was folded into it is neutral, since a fold may have added a constant of the computation."""
     ones = ("gamma", "scale", "variance", "moving_variance")
     neutral = {path: np.full(1, float(path.rsplit("/", 1)[-1] in ones), np.float32) for path in book.sources(name)}
     try:

@@ -60,12 +60,12 @@ def _axes(value: ir.Value) -> list[int]:
 
 
 def _channels_first(value: ir.Value) -> bool:
-    seen, stack, rank = set[int](), [value], query.rank_of(value)
+    seen, stack, rank = set[int](), [value], query.rank_of(value) or 0
     while stack:
         for use in stack.pop().uses():
             node = use.node
             if query.is_standard(node, "Transpose"):
-                return query.ints(node, "perm")[:2] not in ((0, (rank or 0) - 1), ())
+                return query.ints(node, "perm") == (0, *range(2, rank), 1)
             if query.is_standard(node, *CHANNELS_FIRST):
                 return True
             if query.is_standard(node, *ALONG) and id(node) not in seen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from converter.graph import edit
 from tests.ship.tiny import with_weights
 
 CNN = """
@@ -32,9 +33,17 @@ def cnn() -> ir.Model:
     return named(with_weights(CNN, k1=(64, 4, 3, 3), b1=(64,), g=(64,), s=(64,), m=(64,), v=(64,), k2=(4, 64, 1, 1), b2=(4,), wd=(10, 4 * 256), bd=(10,)))
 
 
-def graph(text: str, **shapes: tuple[int, ...]) -> ir.Model:
-    """A named graph of the text with the inputs of the given names as random weights."""
-    return named(with_weights(f'<ir_version: 8, opset_import: ["" : 17]>\n{text}', **shapes))
+def graph(text: str, ints: dict[str, list[int]] | None = None, **shapes: tuple[int, ...]) -> ir.Model:
+    """A named graph of the text; inputs of the given names become random weights, or the given integers. What nothing reads is dropped."""
+    model = with_weights(f'<ir_version: 8, opset_import: ["" : 17]>\n{text}', **shapes)
+    for name, held in (ints or {}).items():
+        model.graph.inputs.remove(next(v for v in model.graph.inputs if v.name == name))
+        value = edit.add_initializer(model, f"{name}/held", np.array(held, np.int64))
+        for node in model.graph:
+            edit.set_inputs(node, [value if v is not None and v.name == name else v for v in node.inputs])
+        edit.rename(model, value, name)
+    edit.drop_unused(model)
+    return named(model)
 
 
 def numbers(model: ir.Model, name: str) -> np.ndarray:
