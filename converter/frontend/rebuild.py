@@ -75,11 +75,25 @@ def _config(model: Any) -> dict[str, Any]:
 
     try:
         with ObjectSharingScope():  # a layer that is used in several places stays one layer
+            keras.saving.serialize_keras_object(model)  # Keras marks what it meets again, and copies some marks away before; so it meets all
             config: dict[str, Any] = keras.saving.serialize_keras_object(model)
     except FAILURES as error:
         raise ConversionError(f"{_named(model)} cannot be cloned: it does not say how it is configured (get_config): {_line(error)}") from error
     config.pop("compile_config", None)
+    _share_layers_only(config, {id(layer) for layer in model._flatten_layers()})
     return config
+
+
+def _share_layers_only(config: Any, layers: set[int]) -> None:
+    """Take the marks of sharing off everything but layers: two layers that one initializer was given to would draw the same numbers."""
+    if isinstance(config, dict):
+        if config.get("shared_object_id") not in layers:
+            config.pop("shared_object_id", None)
+        for value in config.values():
+            _share_layers_only(value, layers)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            _share_layers_only(value, layers)
 
 
 def _named(model: Any) -> str:
@@ -190,16 +204,14 @@ def _adapted(model: Any) -> list[Any]:
 
 def _describe(model: Any, made: Any, seed: int, report: Report) -> None:
     kept = {id(v) for layer in _adapted(made) for v in layer.variables}
-    before = {(name, tuple(v.shape)): v for name, v in zip(variable_names(model), model.variables, strict=True)}
     rows: list[dict[str, Any]] = []
     constant = []
-    for name, variable in zip(variable_names(made), made.variables, strict=True):
+    for name, variable, twin in zip(variable_names(made), made.variables, model.variables, strict=True):
         if id(variable) in kept or "seed_generator" in name:
             continue
         numbers = np.asarray(variable)
         rows.append({"name": name, "shape": list(numbers.shape), "std": float(np.std(numbers.astype(np.float64))) if numbers.size else 0.0})
-        twin = before.get((name, numbers.shape))
-        if twin is not None and numbers.size > 1 and rows[-1]["std"] and np.array_equal(np.asarray(twin), numbers):
+        if rows[-1]["std"] and np.array_equal(np.asarray(twin), numbers):
             constant.append(name)
     count = sum(int(np.prod(row["shape"])) for row in rows)
     report.done.append(f"{len(rows)} variables, {count:,} numbers, drawn anew by the initializers of {_named(model)} with seed {seed}")

@@ -19,7 +19,7 @@ def test_what_a_user_may_give(given: Any, size: Size) -> None:
 
 @pytest.mark.parametrize("given", ["abc", "", "96x", 0, "-3", (1.5, "x"), [], {}])
 def test_what_is_no_size(given: Any) -> None:
-    with pytest.raises(UsageError, match="a size is a number|lengths are 1 or more"):
+    with pytest.raises(UsageError, match=r"a size is a number|lengths are 1 or more"):
         parse(given)
 
 

@@ -30,7 +30,8 @@ def named(model: ir.Model) -> ir.Model:
 
 def cnn() -> ir.Model:
     """Grouped convolution, BatchNormalization, Relu, pointwise convolution, flattened into a dense layer."""
-    return named(with_weights(CNN, k1=(64, 4, 3, 3), b1=(64,), g=(64,), s=(64,), m=(64,), v=(64,), k2=(4, 64, 1, 1), b2=(4,), wd=(10, 4 * 256), bd=(10,)))
+    vectors = {"b1": (64,), "g": (64,), "s": (64,), "m": (64,), "v": (64,), "b2": (4,), "bd": (10,)}
+    return named(with_weights(CNN, k1=(64, 4, 3, 3), k2=(4, 64, 1, 1), wd=(10, 4 * 256), **vectors))
 
 
 def graph(text: str, ints: dict[str, list[int]] | None = None, **shapes: tuple[int, ...]) -> ir.Model:
