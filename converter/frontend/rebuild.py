@@ -5,6 +5,7 @@ What a preprocessing layer has learnt from data (means, vocabularies) is state a
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -51,6 +52,9 @@ def rebuild(model: Any, *, seed: int = 0, classes: int | None = None, size: Size
         rebuild_edits.set_size(config, model, size, report)
     if classes is not None or size is not None:
         rebuild_edits.drop_build_shapes(config)
+    for _ in range(rebuild_edits.free_submodels(config) if size is not None else 0):  # from the outermost to the innermost
+        with seeded(seed), _unfiltered():
+            rebuild_edits.settle_submodels(config, _made(copy.deepcopy(config), model))  # Keras takes configurations apart
     with seeded(seed), _unfiltered():
         made = _made(config, model)
         _build(made, model, size)
@@ -85,7 +89,7 @@ def _config(model: Any) -> dict[str, Any]:
 
 
 def _share_layers_only(config: Any, layers: set[int]) -> None:
-    """Take the marks of sharing off everything but layers: two layers that one initializer was given to would draw the same numbers."""
+    """Take the marks of sharing off everything but layers: the marks are addresses, and those of what is short-lived are used again."""
     if isinstance(config, dict):
         if config.get("shared_object_id") not in layers:
             config.pop("shared_object_id", None)

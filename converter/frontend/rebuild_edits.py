@@ -134,7 +134,7 @@ def _layer_config(config: dict[str, Any], path: Path, model: Any) -> dict[str, A
 
 
 def set_size(config: dict[str, Any], model: Any, size: Size, report: Report) -> None:
-    """Give an input another size; so does every submodel that takes an input of that shape.
+    """Give an input another size.
 
     Raises:
         UsageError: it fits no input, or several.
@@ -148,7 +148,7 @@ def set_size(config: dict[str, Any], model: Any, size: Size, report: Report) -> 
     name = size.choose({n: len(a) for n, a in axes.items()})
     before = list(shapes[name])
     after = size.shape(before, axes[name], f"input {name}")
-    _replace(config, name, before, after, top=True)
+    _set_shape(config, name, after)
     report.done.append(f"input {name} {after[1:]} instead of {before[1:]}")
     report.numbers["input_size"] = {"input": name, "before": before, "after": after}
 
@@ -175,21 +175,52 @@ def _shape_key(config: Mapping[str, Any]) -> str:
     return next(key for key in ("batch_shape", "batch_input_shape", "shape") if config.get(key) is not None)
 
 
-def _replace(config: dict[str, Any], name: str, before: list[Any], after: list[Any], *, top: bool) -> None:
-    inner = config.get("config")
-    if not isinstance(inner, dict):
-        return
-    if inner.get("build_input_shape") and list(inner["build_input_shape"])[1:] == before[1:]:
-        inner["build_input_shape"] = [inner["build_input_shape"][0], *after[1:]]
-    for layer in inner.get("layers", ()):
-        told = layer.get("config", {})
-        if layer.get("class_name") != "InputLayer":
-            _replace(layer, name, before, after, top=False)
-        elif not top or told["name"] == name:
+def _set_shape(config: dict[str, Any], name: str, shape: list[Any]) -> None:
+    """Give the input ``name`` of a model's own layer list another shape; the batch stays."""
+    inner = config["config"]
+    if inner.get("build_input_shape") and name == inner["name"]:
+        inner["build_input_shape"] = [inner["build_input_shape"][0], *shape[1:]]
+    for layer in inner["layers"]:
+        told = layer["config"]
+        if layer.get("class_name") == "InputLayer" and told["name"] == name:
             key = _shape_key(told)
-            own = list(told[key]) if key != "shape" else [None, *told[key]]
-            if own[1:] == before[1:]:
-                told[key] = after[1:] if key == "shape" else [own[0], *after[1:]]
+            told[key] = shape[1:] if key == "shape" else [told[key][0], *shape[1:]]
+
+
+def free_submodels(config: dict[str, Any]) -> int:
+    """Free the lengths of the inputs of submodels, whose size follows from what is in front of them; how deep they are nested."""
+    depth = 0
+    for submodel in _submodels(config):
+        for name, shape in list(_inputs(submodel)):
+            if len(shape) > 2:  # a vector has no size, and its length is what a dense layer takes
+                depth = max(depth, 1)
+                _set_shape(submodel, name, [shape[0], *[None] * (len(shape) - 2), shape[-1]])
+        inside = free_submodels(submodel)
+        depth = max(depth, inside + 1 if inside else 0)
+    return depth
+
+
+def settle_submodels(config: dict[str, Any], made: Any) -> None:
+    """Give the inputs of submodels the shapes that arrive there.
+
+    Args:
+        config: whose submodels were freed.
+        made: the model that was built from it.
+    """
+    for submodel in _submodels(config):
+        layer = made.get_layer(submodel["config"]["name"])
+        calls = [node for node in layer._inbound_nodes if node.input_tensors]
+        names = [name for name, _ in _inputs(submodel)]
+        for name, tensor in zip(names, calls[0].input_tensors if calls else (), strict=False):
+            _set_shape(submodel, name, list(tensor.shape))
+        settle_submodels(submodel, layer)
+
+
+def _submodels(config: dict[str, Any]) -> list[dict[str, Any]]:
+    inner = config.get("config")
+    layers = inner.get("layers", ()) if isinstance(inner, dict) else ()
+    return [layer for layer in layers if isinstance(layer.get("config"), dict) and isinstance(layer["config"].get("layers"), list)
+            and "name" in layer["config"]]
 
 
 def drop_build_shapes(config: Any) -> None:

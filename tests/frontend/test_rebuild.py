@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from converter.errors import ConversionError, UsageError
-from converter.frontend.rebuild import rebuild
+from converter.frontend.rebuild import _config, rebuild
 from converter.spec.sizes import Size, parse
 from tests.frontend.building import layers, stir
 
@@ -286,10 +286,33 @@ def test_what_fixes_the_size_is_named() -> None:
     model = keras.Sequential([keras.Input((4, 4, 2)), layers.Reshape((32,), name="fixed"), layers.Dense(2)])
     with pytest.raises(ConversionError, match="at layer fixed: The total size of the tensor must be unchanged"):
         rebuild(model, size=Size((6,)))
-    start = keras.Input((4, 4, 2))
-    side = keras.Model(other := keras.Input((2, 2, 2)), layers.Flatten()(other), name="side")
-    with pytest.raises(ConversionError, match=r"input_shape.*\(None, 4, 4, 2\)|expected shape=\(None, 2, 2, 2\)|side"):
-        rebuild(keras.Model(start, side(layers.AveragePooling2D(2)(start))), size=Size((8,)))
+
+
+def test_a_submodel_in_the_middle_gets_what_arrives_there() -> None:
+    start = keras.Input((8, 8, 2))
+    deep = keras.Sequential([keras.Input((4, 4, 2)), layers.Conv2D(3, 1), layers.MaxPooling2D(2)], name="deep")
+    side = keras.Model(other := keras.Input((4, 4, 2)), deep(other), name="side")
+    model = keras.Model(start, layers.Dense(2)(layers.Flatten()(side(layers.AveragePooling2D(2)(start)))))
+    made, _ = rebuild(model, size=parse("16x12"))
+    assert tuple(made.get_layer("side").input.shape) == tuple(made.get_layer("side").get_layer("deep").inputs[0].shape) == (None, 8, 6, 2)
+    assert np.asarray(made(np.ones((1, 16, 12, 2), np.float32))).shape == (1, 2)
+
+
+def test_only_layers_are_marked_as_shared() -> None:
+    model = image_model()
+    marked: list[str] = []
+
+    def walk(config: Any) -> None:
+        if isinstance(config, dict):
+            marked.extend([config["class_name"]] if "shared_object_id" in config else [])
+            for value in config.values():
+                walk(value)
+        elif isinstance(config, list):
+            for value in config:
+                walk(value)
+
+    walk(_config(model))
+    assert {"Dense", "Conv2D", "Functional"} <= set(marked) and not {"GlorotUniform", "Zeros", "DTypePolicy"} & set(marked)
 
 
 def test_tracebacks_of_keras_are_filtered_as_before() -> None:

@@ -136,6 +136,12 @@ def test_the_order_of_a_file_does_not_matter_and_the_source_stays() -> None:
         np.testing.assert_array_equal(numbers(made, name), numbers(fresh(turned, seed=5), name))
 
 
+def test_tensors_of_one_shape_do_not_get_the_same_numbers() -> None:
+    text = "g (float[N, 8] x, float a, float b) => (float[N, 8] z) { y = MatMul (x, a)  r = Tanh (y)  z = MatMul (r, b) }"
+    made = fresh(graph(text, a=(8, 8), b=(8, 8)))
+    assert not np.isin(numbers(made, "a"), numbers(made, "b")).any()
+
+
 def test_a_shared_weight_stays_shared() -> None:
     text = "g (float[N, 8] x, float w) => (float[N, 8] z) { y = MatMul (x, w)  r = Relu (y)  z = MatMul (r, w) }"
     made, report = clone(graph(text, w=(8, 8)))

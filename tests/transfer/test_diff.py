@@ -62,6 +62,10 @@ def test_nan_equals_nan_and_is_not_silent_where_only_one_has_it() -> None:
     assert diff(one, change(cnn(), "bd", array.copy())).empty
     found = only(diff(one, two))
     assert found["differ"] == 1 and found["snr_db"] == np.inf  # nothing else differs
+    both = array.copy()
+    both[4] += 1
+    found = only(diff(one, change(two, "bd", both)))
+    assert found["differ"] == 1 and found["largest"] == pytest.approx(1)
 
 
 def test_another_shape_and_type_are_told() -> None:
