@@ -19,7 +19,7 @@ from converter.spec.report import Report, Verdict
 from converter.verify.session import Session
 from tests.ship import tiny
 
-VERBS = ("bench", "export", "inspect", "quantize", "refit", "replay", "ship", "verify")
+VERBS = ("bench", "clone", "diff", "export", "inspect", "quantize", "refit", "replay", "ship", "verify")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,4 +1,4 @@
-"""Verbs that look and change nothing: verify, replay, inspect, bench."""
+"""Verbs that look and change nothing: verify, replay, inspect, bench, diff."""
 
 from __future__ import annotations
 
@@ -61,3 +61,23 @@ def bench(models: list[Any], *, data: Any = None, threads: int = 1, seconds: flo
     from converter.ship.benching import bench_models
 
     return bench_models(models, data=data, threads=threads, seconds=seconds)
+
+
+
+def diff(first: str | Path, second: str | Path) -> Report:
+    """What differs between two graphs, by tensor (shape, codes, scale, signal to noise) and by operator.
+
+    Tensors are paired by name, codes counting as the float tensor that they were made of, then by who reads them, then by equal content.
+
+    Args:
+        first, second: ``.onnx`` files, or bundle folders (their deployed graph); float or integer, also one of each.
+
+    Returns:
+        A report; ``numbers["empty"]`` says whether there is no difference at all, ``numbers["tensors"]`` and ``numbers["nodes"]`` hold every one.
+
+    Raises:
+        UsageError, InputError: it is a Keras model, or cannot be read.
+    """
+    from converter.ship.diffing import diff_models
+
+    return diff_models(first, second)

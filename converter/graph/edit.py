@@ -27,6 +27,12 @@ def set_numbers(value: ir.Value, array: Array) -> None:
     value.const_value = ir.Tensor(np.asarray(array, order="C"), name=value.name)
 
 
+def resize(value: ir.Value, array: Array) -> None:
+    """Give an initializer numbers of another shape; what reads it needs its shapes inferred again."""
+    set_numbers(value, array)
+    value.shape = ir.Shape(array.shape)
+
+
 def take_apart(model: ir.Model, value: ir.Value, nodes: Sequence[ir.Node]) -> ir.Value:
     """A copy of an initializer that ``nodes`` read from now on; all others keep reading ``value``."""
     assert value.const_value is not None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from converter.ship.transfer_tables import clone_tables, diff_tables
 from converter.spec.report import Report
 
 NOTE = 36  # columns that a note has beside three columns of numbers, on a terminal of 80
@@ -40,6 +41,8 @@ def tables(report: Report) -> list[Table]:
         found += [Table(("", "name", "type", "shape"), [*_ends("input", numbers.get("inputs")), *_ends("output", numbers.get("outputs"))]),
                   Table((str(numbers.get("unit", "operator")), "count>"), [(str(k), f"{v:,}") for k, v in _most(numbers.get("operators"))]),
                   Table(("weights", "bytes>"), [(str(k), f"{v:,}") for k, v in _most(numbers.get("weight_bytes"))])]
+    if report.stage in ("clone", "diff"):
+        found += [Table(heads, rows) for heads, rows in (clone_tables if report.stage == "clone" else diff_tables)(report)]
     return [table for table in found if table.rows]
 
 

@@ -1,5 +1,5 @@
 """What the tests of transfer share with those of ship."""
 
-from tests.ship.conftest import quick
+from tests.ship.conftest import case, quick, shipped
 
-__all__ = ["quick"]
+__all__ = ["case", "quick", "shipped"]
