@@ -2,6 +2,6 @@
 
 from converter.api.looking import bench, inspect, replay, verify
 from converter.api.road import export, quantize, ship
-from converter.api.transfer import refit
+from converter.api.transfer import copy_weights, refit
 
-__all__ = ["bench", "export", "inspect", "quantize", "refit", "replay", "ship", "verify"]
+__all__ = ["bench", "copy_weights", "export", "inspect", "quantize", "refit", "replay", "ship", "verify"]

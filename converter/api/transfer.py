@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter.progress import SILENT, Listener, Stages
+from converter.spec.report import Report
 
 if TYPE_CHECKING:
     from converter.ship.bundle import Bundle
@@ -40,3 +42,48 @@ def refit(
 
     order = refitting.Order(weights, Path(bundle), Path(out), data, force=force, unsafe=unsafe, command=command)
     return refitting.run(order, Stages(progress))
+
+
+def copy_weights(
+    donor: Any, recipient: str | Path, out: str | Path | None = None, *, by: str = "auto", mapping: Mapping[str, str] | None = None,
+    select: Sequence[str] = (), exclude: Sequence[str] = (), factor: float = 1.0, grid: str = "fresh", partial: bool = False, data: Any = None,
+    proof: bool = True, save_map: str | Path | None = None, force: bool = False, unsafe: bool = False, command: str = "",
+    progress: Listener = SILENT,
+) -> Report:
+    """Copy weights of one model into the graph of another: matched, converted to its layouts and grids, proved.
+
+    Parameters are paired by name, held against structure (canonical order of the graph, operators, roles and shapes), then by structure;
+    so that layers may be called otherwise, and the file may come from any exporter or quantizer (in QDQ form). BatchNorm of the donor is
+    folded where the recipient's is.
+
+    Args:
+        donor: live ``keras.Model``, ``.keras``, ``.h5``, ``.onnx``, a bundle folder (its float graph) or ``module:factory``.
+        recipient: ``.onnx`` file, float or integer, or a bundle folder; it stays as it is.
+        out: file to write, or folder where the recipient is a bundle; None is a dry run, which only tells what would be done.
+        by: ``auto``, ``name``, ``structure``, ``value`` (equal numbers, to find out what is what) or ``map``.
+        mapping: donor's name to recipient's, before all else; a ``*`` on the left stands for what a ``*`` on the right does.
+        select, exclude: globs on names or layer paths of what is to be copied.
+        factor: ``factor * donor + (1 - factor) * own``, of the float values.
+        grid: of integer weights: ``fresh``, a scale for the new numbers, or ``frozen``, the one that is there; what does not fit is clipped
+            and counted. A bias of 32 bits always gets the grid that follows from its layer's.
+        partial: copy what fits, though something has no partner or another shape.
+        data: to compare both on; random inputs by default.
+        proof: where everything was copied, the result must compute what the donor computes.
+        save_map: JSON file to write the pairs to, as ``mapping`` takes them.
+        force, unsafe, progress: as for :func:`converter.export`.
+        command: noted in the report as the way to run this again.
+
+    Returns:
+        Pairs with their conversions, what is left on both sides and why, and how close the result is to the donor.
+
+    Raises:
+        InputError: something has no partner (without ``partial``), several are possible, or numbers do not fit; nothing is written.
+        UsageError: a pattern or rule that matches nothing.
+        ParityError, VerdictError: the result does not compute what the donor computes.
+    """
+    from converter.ship import copying
+
+    order = copying.Order(
+        donor, recipient, None if out is None else Path(out), by, mapping, tuple(select), tuple(exclude), factor, grid, partial, data, proof,
+        None if save_map is None else Path(save_map), force=force, unsafe=unsafe, command=command)
+    return copying.run(order, Stages(progress))

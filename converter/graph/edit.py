@@ -27,6 +27,16 @@ def set_numbers(value: ir.Value, array: Array) -> None:
     value.const_value = ir.Tensor(np.asarray(array, order="C"), name=value.name)
 
 
+def take_apart(model: ir.Model, value: ir.Value, nodes: Sequence[ir.Node]) -> ir.Value:
+    """A copy of an initializer that ``nodes`` read from now on; all others keep reading ``value``."""
+    assert value.const_value is not None
+    own = add_initializer(model, query.name_of(value), value.const_value.numpy())
+    for use in tuple(value.uses()):
+        if use.node in nodes:
+            use.node.replace_input_with(use.idx, own)
+    return own
+
+
 def _register(model: ir.Model, name: str, array: Array) -> ir.Value:
     tensor = ir.Tensor(np.asarray(array, order="C"), name=name)  # ascontiguousarray would make a scalar a vector
     value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor)

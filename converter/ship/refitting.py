@@ -79,6 +79,15 @@ def run(order: Order, stages: Stages) -> Bundle:
     if runner is not None:
         with stages.stage("parity"):
             _prove(made.float_graph, runner, golden)
+    return write_again(order, shipped, golden, made, stages)
+
+
+def write_again(order: Order, shipped: Bundle, golden: Mapping[str, Array], made: Refitted, stages: Stages) -> Bundle:
+    """Verify both graphs with their new weights, and write them as a new bundle like the one they come from.
+
+    Raises:
+        VerdictError: the integer model is wrong, or misses the gate of the bundle; nothing is written.
+    """
     report = made.report
     with stages.stage("verify"):
         outputs = _verify(order, shipped.manifest, made, golden, report)

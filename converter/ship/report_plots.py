@@ -117,6 +117,8 @@ def _tensor(entry: Mapping[str, Any], counted: tuple[list[float], list[float]], 
 def size_and_latency(report: Mapping[str, Any]) -> Html | None:
     """Float beside integer: bytes and milliseconds."""
     numbers = mapping(report.get("numbers"))
+    if report.get("stage") == "refit":  # the file is as large as it was; what is left to say is in the table above
+        return None
     kept = [block for block in (_size(mapping(numbers.get("size"))), _latency(mapping(numbers.get("latency")))) if block]
     return panel("Size and speed", tag("div", *kept, class_="pair")) if kept else None
 

@@ -27,17 +27,24 @@ class Table:
 def tables(report: Report) -> list[Table]:
     """The tables of a report, those without rows left out; the whole numbers are in the report itself."""
     numbers = report.numbers
-    found = [Table(("", "float>", "integer>", "note"), _verdict(numbers))]
+    copied = report.stage == "copy"
+    found = [Table(("", "", "to the donor>", "note") if copied else ("", "float>", "integer>", "note"), _verdict(numbers))]
     if report.stage == "bench":
         found.append(Table(("model", "ms>", "base ms>", "ratio>", "quartiles"), [_raced(row) for row in numbers.get("rows", [])]))
     if report.stage == "export":
         found += [Table(("operator", "count>"), [(str(k), f"{v:,}") for k, v in _most(numbers.get("kinds"))]),
                   Table(("", "", "", ""), _exported(numbers))]
+    if copied and "changed" not in numbers:
+        found += [Table(("donor", "recipient", "by", "shape", "conversion"), [_paired(pair) for pair in numbers.get("pairs", [])])]
     if report.stage == "inspect":
         found += [Table(("", "name", "type", "shape"), [*_ends("input", numbers.get("inputs")), *_ends("output", numbers.get("outputs"))]),
                   Table((str(numbers.get("unit", "operator")), "count>"), [(str(k), f"{v:,}") for k, v in _most(numbers.get("operators"))]),
                   Table(("weights", "bytes>"), [(str(k), f"{v:,}") for k, v in _most(numbers.get("weight_bytes"))])]
     return [table for table in found if table.rows]
+
+
+def _paired(pair: Mapping[str, Any]) -> tuple[str, ...]:
+    return str(pair["donor"]), str(pair["recipient"]), str(pair["by"]), " x ".join(map(str, pair["shape"])), str(pair["conversion"])
 
 
 def _exported(numbers: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -63,7 +63,11 @@ class Manifest:
 
     def to_json(self) -> str:
         """The manifest as JSON text, keys in a fixed order."""
-        return json.dumps(plain(asdict(self)), indent=1, allow_nan=False)
+        return json.dumps(plain(self._told()), indent=1, allow_nan=False)
+
+    def _told(self) -> dict[str, Any]:
+        """Every field by name; ``asdict`` would copy all that is in them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def sealed(self) -> Manifest:
         """The manifest with its seal, which the last one to change it puts on."""
@@ -75,7 +79,7 @@ class Manifest:
         return self.seal == self._digest()
 
     def _digest(self) -> str:
-        told = {k: v for k, v in asdict(self).items() if k not in ("seal", "versions", "machine")}
+        told = {k: v for k, v in self._told().items() if k not in ("seal", "versions", "machine")}
         return hashlib.sha256(json.dumps(plain(told), sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 

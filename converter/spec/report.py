@@ -100,8 +100,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        as_it_is = value.dtype.kind in "iub" or (value.dtype.kind == "f" and np.isfinite(value).all())
+        return value.tolist() if as_it_is else plain(value.tolist())
     if isinstance(value, list | tuple):
+        if set(map(type, value)) <= {str, int, bool}:  # long lists of what JSON has anyway
+            return list(value)
+        if set(map(type, value)) == {float} and all(map(math.isfinite, value)):
+            return list(value)
         return [plain(v) for v in value]
     if isinstance(value, np.generic):
         return plain(value.item())

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
+
+import yaml
 
 from converter.errors import InputError, UsageError, known
 from converter.transfer.parameters import Parameter
@@ -70,14 +73,21 @@ def read_rules(rules: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def check_map(told: object, place: str) -> dict[str, str]:
-    """A map that was read from a file.
+def read_map(path: str | Path) -> dict[str, str]:
+    """A map in a JSON or YAML file: one object of names of the donor to names of the recipient.
 
     Raises:
-        InputError: not a mapping of names to names.
+        InputError: the file is missing or holds something else.
     """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no such file: {path}")
+    try:
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is neither JSON nor YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(told, dict) or not all(isinstance(name, str) for pair in told.items() for name in pair):
-        raise InputError(f"{place} must be one object of names of the donor to names of the recipient; received a {type(told).__name__}")
+        raise InputError(f"{path} must be one object of names of the donor to names of the recipient; received a {type(told).__name__}")
     return dict(told)
 
 

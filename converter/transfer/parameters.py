@@ -33,12 +33,14 @@ class Grid:
     Args:
         params: scale, zero point and axis, of the stored codes.
         scale, zero_point: initializers; the zero point may be absent (then it is 0).
+        nodes: the DequantizeLinear, and the QuantizeLinear where there is one.
         codes: whether codes are stored; False where a QuantizeLinear in the graph makes them of float numbers.
     """
 
     params: QParams
     scale: ir.Value
     zero_point: ir.Value | None
+    nodes: tuple[ir.Node, ...]
     codes: bool
 
 
@@ -53,6 +55,7 @@ class Parameter:
         family: kind of that operator; Gemm and MatMul are both ``Dense``.
         role: what it is to the operator: ``kernel``, ``bias``, ``recurrent kernel``, ``table``, ``scale``, ...
         layout: from the stored numbers to the canonical ones.
+        direct: whether the operator reads the initializer's own layout (a DequantizeLinear between them does not count).
         grid: where the graph holds it as integers.
         readers: all operators that read it.
     """
@@ -63,6 +66,7 @@ class Parameter:
     family: str
     role: str
     layout: Layout
+    direct: bool
     grid: Grid | None
     readers: tuple[ir.Node, ...]
 
@@ -138,7 +142,8 @@ def _parameter(node: ir.Node, index: int, held: _Held) -> Parameter:
     layout = Layout(held.steps)
     read = layout.canonical(_blank(held.value)).shape
     owner, family, role, more = meaning(node, index, tuple(read))
-    return Parameter(held.value, plain_name(query.name_of(held.value)), owner, family, role, Layout((*held.steps, *more)), held.grid, ())
+    return Parameter(held.value, plain_name(query.name_of(held.value)), owner, family, role, Layout((*held.steps, *more)),
+                     not held.steps, held.grid, ())
 
 
 def _blank(value: ir.Value) -> Array:
@@ -155,23 +160,23 @@ class _Held(NamedTuple):
 def _held(value: ir.Value) -> _Held | None:
     """The initializer behind ``value``, the steps from it to there, and its grid; None where an activation is behind it."""
     steps: list[Step] = []
-    reader: ir.Node | None = None
+    pair: list[ir.Node] = []
     while not query.is_constant(value):
         node = value.producer()
         source = query.input_at(node, 0) if node is not None and query.is_standard(node, *PASSED) else None
         if node is None or source is None:
             return None
-        if node.op_type == "DequantizeLinear":
-            reader = node
-        elif node.op_type != "QuantizeLinear":
+        if node.op_type in ("DequantizeLinear", "QuantizeLinear"):
+            pair.append(node)
+        else:
             step = _step(node, source)
             if step is None:
                 return None
             steps += step
         value = source
-    if value.dtype is None or not (value.dtype.is_floating_point() or reader is not None):
+    if value.dtype is None or not (value.dtype.is_floating_point() or pair):
         return None
-    grid = _grid(reader, len(query.sizes_of(value) or ()), codes=value.dtype.is_integer()) if reader is not None else None
+    grid = _grid(pair, len(query.sizes_of(value) or ()), codes=value.dtype.is_integer()) if pair else None
     return _Held(value, tuple(reversed(steps)), grid)
 
 
@@ -192,8 +197,9 @@ def _static(value: ir.Value) -> tuple[int, ...] | None:
     return lengths if shape is not None and len(lengths) == len(shape) else None
 
 
-def _grid(node: ir.Node, rank: int, *, codes: bool) -> Grid:
-    """The grid of a DequantizeLinear that reads an initializer of ``rank`` axes."""
+def _grid(pair: list[ir.Node], rank: int, *, codes: bool) -> Grid:
+    """The grid of a DequantizeLinear, the first of ``pair``, behind an initializer of ``rank`` axes."""
+    node = pair[0]
     scale, zero = query.input_at(node, 1), query.input_at(node, 2)
     numbers, zeros = query.constant(scale), query.constant(zero)
     if scale is None or numbers is None or (zero is not None and zeros is None):
@@ -210,4 +216,5 @@ def _grid(node: ir.Node, rank: int, *, codes: bool) -> Grid:
     signed = kind != np.uint8
     spec = QuantSpec(kind.itemsize * 8, signed=signed, symmetric=signed and not full.any(),
                      granularity=Granularity.CHANNEL if numbers.ndim else Granularity.TENSOR)
-    return Grid(QParams(spec, numbers, full, query.integer(node, "axis", 1) % max(rank, 1) if numbers.ndim else None), scale, zero, codes)
+    return Grid(QParams(spec, numbers, full, query.integer(node, "axis", 1) % max(rank, 1) if numbers.ndim else None), scale, zero,
+                tuple(pair), codes)

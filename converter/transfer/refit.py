@@ -56,20 +56,38 @@ def refit(float_graph: ir.Model, manifest: Manifest, variables: Mapping[str, Arr
         InputError: a variable is missing, has another shape, or holds NaN or infinite values.
         ConversionError: the plan of this version is not the one that was shipped.
     """
-    report = Report("refit")
-    float_graph.meta[ledger.META] = book = ledger.from_json(manifest.folds)  # a plan looks at it too
+    book = ledger.from_json(manifest.folds)
     changed = _replay(float_graph, book, variables)
+    made = encode_again(float_graph, manifest, target, Report("refit"))
+    made.report.numbers["changed"] = changed
+    made.report.done.insert(0, f"{changed} of {len(float_graph.graph.initializers)} tensors have new values")
+    return made
+
+
+def encode_again(float_graph: ir.Model, manifest: Manifest, target: Target, report: Report) -> Refitted:
+    """The integer twin of a shipped float graph that has new weights: these are encoded on scales of their own, activation grids stay.
+
+    Args:
+        float_graph: of the bundle, with new weights.
+        manifest: of the bundle.
+        target: that the bundle was shipped for.
+        report: what is done is added to it.
+
+    Raises:
+        ConversionError: the plan of this version is not the one that was shipped.
+    """
+    float_graph.meta[ledger.META] = ledger.from_json(manifest.folds)  # a plan looks at it too
     plan, planned = make_plan(float_graph, target, recipes.from_json(dict(manifest.recipe), "the recipe of the bundle"))
     del float_graph.meta[ledger.META]
-    grids = grids_of(plan, _shipped(plan, manifest))
+    shipped = _shipped(plan, manifest)
+    grids = grids_of(plan, shipped)
     means = {name: np.asarray(told["means"], np.float64) for name, told in manifest.statistics.items()} if manifest.recipe["bias_correction"] else {}
     solution = Solution(grids, encode_layers(plan, float_graph, grids, means, target))
     graph = insert(float_graph, plan, solution)
     io.check(graph)
     report.skipped += planned.skipped
-    report.numbers.update(tensors=len(float_graph.graph.initializers), changed=changed, layers=len(plan.layers))
-    report.done.append(f"{changed} of {len(float_graph.graph.initializers)} tensors have new values; {len(plan.layers)} layers encoded anew on "
-                       f"scales of their own, {len(_shipped(plan, manifest))} activation grids kept")
+    report.numbers.update(tensors=len(float_graph.graph.initializers), layers=len(plan.layers))
+    report.done.append(f"{len(plan.layers)} layers encoded anew on scales of their own, {len(shipped)} activation grids kept")
     return Refitted(float_graph, graph, plan, solution, report)
 
 

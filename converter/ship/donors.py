@@ -1,0 +1,47 @@
+"""Open what weights are taken from, or put into, as a graph: a Keras model, an ONNX file, or a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from converter.errors import UsageError
+from converter.frontend import keras_source
+from converter.frontend.export import export_graph
+from converter.graph import io, ledger
+from converter.passes import base, pipelines
+from converter.progress import Stages
+from converter.ship.replay import whole
+
+
+def open_graph(source: Any, stages: Stages, *, unsafe: bool = False) -> ir.Model:
+    """The graph of a model of any kind; of a bundle, the float one, which has the weights that the integer one was made of.
+
+    Raises:
+        UsageError: it is no kind of model.
+        InputError: it cannot be read.
+        ConversionError: a Keras model that cannot be exported.
+    """
+    if keras_source.is_keras(source):
+        return export_graph(source, stages, unsafe=unsafe).graph
+    if not isinstance(source, str | Path):
+        raise UsageError(f"cannot take a {type(source).__name__} as a model; known: keras.Model, .keras, .h5, .onnx, bundle folder, module:factory")
+    path = Path(source)
+    with stages.stage("load"):
+        return io.load(whole(path).float_model if path.is_dir() else path)
+
+
+def is_integer(graph: ir.Model) -> bool:
+    """Whether the graph has quantized parts."""
+    return any(node.op_type == "DequantizeLinear" for node in graph.graph)
+
+
+def cleaned(graph: ir.Model) -> ir.Model:
+    """A clean copy with a ledger that says how its initializers come out of those of ``graph``."""
+    copy = graph.clone()
+    copy.meta.clear()
+    ledger.of(copy)
+    base.run(copy, pipelines.clean())
+    return copy
