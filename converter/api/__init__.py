@@ -2,6 +2,6 @@
 
 from converter.api.looking import bench, inspect, replay, verify
 from converter.api.road import export, quantize, ship
-from converter.api.transfer import copy_weights, refit
+from converter.api.transfer import copy_weights, refit, restore
 
-__all__ = ["bench", "copy_weights", "export", "inspect", "quantize", "refit", "replay", "ship", "verify"]
+__all__ = ["bench", "copy_weights", "export", "inspect", "quantize", "refit", "replay", "restore", "ship", "verify"]

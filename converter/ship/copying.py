@@ -14,7 +14,7 @@ from converter.data import Source, open_source
 from converter.errors import InputError, ParityError, UsageError, VerdictError
 from converter.frontend import keras_source
 from converter.frontend.samples import parity_inputs
-from converter.graph import io, ledger
+from converter.graph import io
 from converter.progress import Stages
 from converter.ship import atomic, donors, refitting, replay
 from converter.spec.report import Report, Verdict
@@ -95,26 +95,13 @@ def _check(order: Order, into_bundle: bool) -> None:
 
 
 def _matched(order: Order, donor: ir.Model, recipient: ir.Model) -> tuple[ir.Model, Matches]:
-    """The donor's graph and its match: as it is, or cleaned (BatchNorm folded), where more of it fits then."""
+    """The donor's graph, cleaned where more of it fits then, and its match."""
     theirs = parameters.of(recipient)
 
     def attempt(graph: ir.Model) -> Matches:
         return match(parameters.of(graph), theirs, by=order.by, mapping=order.mapping, select=order.select, exclude=order.exclude)
 
-    fixed = donors.is_integer(donor) or ledger.META in donor.meta  # cannot be cleaned, or is clean
-    try:
-        first = attempt(donor)
-    except InputError:
-        if fixed:
-            raise
-        first = None
-    if first is not None and (first.is_whole or fixed):
-        return donor, first
-    clean = donors.cleaned(donor)
-    second = attempt(clean)
-    if first is not None and len(first.pairs) - len(listing.problems(first)) >= len(second.pairs) - len(listing.problems(second)):
-        return donor, first
-    return clean, second
+    return donors.best_match(donor, attempt)
 
 
 def _save_map(order: Order, found: Matches) -> None:

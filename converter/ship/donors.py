@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
-from converter.errors import UsageError
+from converter.errors import InputError, UsageError
 from converter.frontend import keras_source
 from converter.frontend.export import export_graph
 from converter.graph import io, ledger
 from converter.passes import base, pipelines
 from converter.progress import Stages
 from converter.ship.replay import whole
+from converter.transfer import listing
+from converter.transfer.match import Matches
 
 
 def open_graph(source: Any, stages: Stages, *, unsafe: bool = False) -> ir.Model:
@@ -45,3 +48,21 @@ def cleaned(graph: ir.Model) -> ir.Model:
     ledger.of(copy)
     base.run(copy, pipelines.clean())
     return copy
+
+
+def best_match(donor: ir.Model, attempt: Callable[[ir.Model], Matches]) -> tuple[ir.Model, Matches]:
+    """The donor's graph and its match: as it is, or cleaned (BatchNorm folded), where more of it fits then."""
+    fixed = is_integer(donor) or ledger.META in donor.meta  # cannot be cleaned, or is clean
+    try:
+        first = attempt(donor)
+    except InputError:
+        if fixed:
+            raise
+        first = None
+    if first is not None and (first.is_whole or fixed):
+        return donor, first
+    clean = cleaned(donor)
+    second = attempt(clean)
+    if first is not None and len(first.pairs) - len(listing.problems(first)) >= len(second.pairs) - len(listing.problems(second)):
+        return donor, first
+    return clean, second
