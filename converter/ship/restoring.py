@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import onnx_ir as ir
 
 from converter.data import open_source
-from converter.errors import InputError, ParityError, UsageError
+from converter.errors import InputError, ParityError, UsageError, known
 from converter.frontend import keras_source, parity, precision, storing
 from converter.frontend.export import to_graph
 from converter.frontend.reference import KerasRunner
@@ -20,7 +20,8 @@ from converter.ship import atomic, donors
 from converter.spec.report import Report
 from converter.transfer import parameters
 from converter.transfer.match import match
-from converter.transfer.restore import described, desired
+from converter.transfer.parameters import Parameter
+from converter.transfer.restore import added_biases, described, desired
 from converter.transfer.twin import float_twin
 from converter.transfer.undo import undo
 from converter.verify import compare
@@ -57,7 +58,9 @@ def run(order: Order, stages: Stages) -> Report:
     exported, traced, _ = to_graph(model, spec, stages)
     theirs = parameters.of(exported)
     with stages.stage("match"):
-        graph, found = donors.best_match(given, lambda g: match(parameters.of(g), theirs, by=order.by, mapping=order.mapping))
+        extra = _added(parameters.of(given), theirs, report) if donors.is_integer(given) else frozenset()
+        graph, found = donors.best_match(given, lambda g: match(
+            [p for p in parameters.of(g) if query.name_of(p.value) not in extra], theirs, by=order.by, mapping=order.mapping))
         wanted = desired(graph, exported, found)
     held, book = storing.by_name(traced), ledger.of(exported)
     with stages.stage("undo"):
@@ -66,7 +69,7 @@ def run(order: Order, stages: Stages) -> Report:
     new = {path: made.values[path] for path in made.changed}
     with storing.assigned(held, new, keep=order.out is None):
         with stages.stage("verify"):
-            _prove(order, given, exported, model, KerasRunner(model, spec), report)
+            _prove(order, given, _renamed(float_twin(given, extra), exported), model, KerasRunner(model, spec), report)
         if order.out is not None:
             out = order.out
             with stages.stage("write"):
@@ -96,14 +99,30 @@ def _check(order: Order) -> None:
         raise UsageError(f"{order.out} is read by this command; give another place to write to")
 
 
-def _prove(order: Order, given: ir.Model, exported: ir.Model, model: Any, runner: KerasRunner, report: Report) -> None:
+def _added(given: Sequence[Parameter], theirs: Sequence[Parameter], report: Report) -> frozenset[str]:
+    """Initializers of the graph that are biases of layers without one in Keras; that they are left out is said."""
+    extra = added_biases(given, theirs)
+    if extra:
+        places = list(dict.fromkeys(p.place for p in extra))
+        report.warnings.append(f"{len(extra)} layers got a bias when they were quantized, which they do not have in Keras; it is left out: "
+                               f"{known(places, 5)}")
+    report.numbers["biases_left_out"] = [p.place for p in extra]
+    return frozenset(query.name_of(p.value) for p in extra)
+
+
+def _prove(order: Order, given: ir.Model, twin: ir.Model, model: Any, runner: KerasRunner, report: Report) -> None:
     """The Keras model, which has the new values now, computes what the graph computes (an integer one, but for its activations).
+
+    Args:
+        order, given: the order and its graph.
+        twin: its float twin, with the names of Keras.
+        model, runner: Keras.
+        report: what was measured goes there.
 
     Raises:
         ParityError: it does not.
     """
     integer = donors.is_integer(given)
-    twin = _renamed(float_twin(given), exported)
     report.numbers["parity"] = seen = parity.prove(twin, runner, model)
     subject = "its float twin (weights dequantized, activations not quantized)" if integer else "the graph"
     report.done.append(f"equal to {subject}: largest error {seen['relative']:.1e} of the output range")

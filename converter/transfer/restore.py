@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -12,7 +12,8 @@ from converter.graph import ledger, query
 from converter.spec.quant import Array
 from converter.spec.report import Report
 from converter.transfer import listing
-from converter.transfer.match import Matches, Pair
+from converter.transfer.match import Matches, Pair, match
+from converter.transfer.parameters import Parameter
 from converter.transfer.undo import Undone, Wanted
 
 
@@ -43,6 +44,22 @@ def desired(given: ir.Model, exported: ir.Model, found: Matches) -> dict[str, Wa
     if wrong:
         raise InputError(f"the graph is not one of this Keras model: {'; '.join(_sides(text) for text in wrong)}")
     return wanted
+
+
+def added_biases(given: Sequence[Parameter], ours: Sequence[Parameter]) -> list[Parameter]:
+    """Biases of integer layers that have none in the Keras model: a quantizer adds them to take back the mean error of its weights.
+
+    Args:
+        given: parameters of an integer graph.
+        ours: those of the exported Keras model.
+    """
+    extra = [p for p in given if p.role == "bias" and p.grid is not None and p.grid.params.spec.bits == 32]
+    if not extra:
+        return []
+    kernels = match([p for p in given if p.role != "bias"], [p for p in ours if p.role != "bias"]).pairs
+    biased = {id(p.node) for p in ours if p.role == "bias"}
+    bare = {id(pair.source.node) for pair in kernels if pair.dest.role == "kernel" and id(pair.dest.node) not in biased}
+    return [p for p in extra if id(p.node) in bare]
 
 
 def _sides(text: str) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import onnx_ir as ir
 
 from converter.graph import edit, query
 from converter.transfer import parameters
 
 
-def float_twin(model: ir.Model) -> ir.Model:
+def float_twin(model: ir.Model, without: Collection[str] = ()) -> ir.Model:
     """A copy of ``model`` without QuantizeLinear and DequantizeLinear; a float graph is copied as it is, weights shared.
+
+    Args:
+        model: an integer graph, or a float one.
+        without: initializers that are biases, which the copy does not have.
 
     Raises:
         ConversionError: weights lie on a grid that is not known here (see ``parameters.of``).
@@ -17,7 +23,10 @@ def float_twin(model: ir.Model) -> ir.Model:
     copy = model.clone()
     copy.meta.clear()
     for parameter in parameters.of(copy):
-        if parameter.grid is not None and parameter.grid.codes:
+        if query.name_of(parameter.value) in without:
+            for node in parameter.readers:
+                edit.set_inputs(node, node.inputs[:2])
+        elif parameter.grid is not None and parameter.grid.codes:
             _dequantize(copy, parameter)
     for node in list(copy.graph):
         if query.is_standard(node, "DequantizeLinear"):

@@ -27,8 +27,8 @@ class Policy:
             channel over few samples may be small by chance.
         channel_span: a channel with less than this share of the output's range is constant but for rounding. Like ``parity_expected``, ten
             times below what the output as a whole is held to, so that no error in it is lost.
-        restored: a tensor that was computed from restored variables may be off by this many epsilons of its largest number: a folded bias is
-            a difference of larger numbers, a few of which are rounded on the way. The smallest change that training makes is larger.
+        restored: a tensor that was computed from restored variables may be off by this many epsilons of its largest number, or of the variables
+            where these are larger: a few roundings on the way. The smallest change that training makes is larger.
         moved: on edge inputs an output may be off by this many times what Keras itself moves when its inputs do by an epsilon: the largest
             change of a few tries is not the largest there is.
         channel_values: fewer values than this in a channel say nothing about its range.
@@ -61,7 +61,7 @@ class Policy:
     channel: float = 0.05
     channel_span: float = 1e-5
     channel_values: int = 3
-    restored: float = 64.0
+    restored: float = 8.0
     moved: float = 4.0
     fused_gap_db: float = 0.5
     gap_cap_db: float = 100.0
