@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def refit(
-    weights: Any, bundle: str | Path, out: str | Path, *, data: Any = None, force: bool = False, unsafe: bool = False, command: str = "",
-    progress: Listener = SILENT,
+    weights: Any, bundle: str | Path, out: str | Path, *, data: Any = None, calib: Any = None, recalibrate: bool = False,
+    session_check: bool = False, force: bool = False, unsafe: bool = False, command: str = "", progress: Listener = SILENT,
 ) -> Bundle:
-    """Put new weights of the same Keras model into a shipped bundle; nothing is traced, exported or calibrated.
+    """Put new weights of the same Keras model into a shipped bundle; nothing is traced or exported, nor calibrated unless asked for.
 
     Every fold that the export made is replayed on the new weights; they are encoded on scales of their own, activation grids stay. A
     ``.keras`` or ``.weights.h5`` file is read without loading Keras.
@@ -28,6 +28,9 @@ def refit(
         bundle: folder of the shipped bundle; it stays as it is.
         out: folder of the new bundle.
         data: to judge on, with labels where the bundle has a metric; without it, the golden inputs of the bundle.
+        calib: calibration data: how far the activation ranges have drifted is reported in ``numbers["drift"]``.
+        recalibrate: give the activations new grids from ``calib``.
+        session_check: prove that a session opened on the written file computes what was verified, and not what the old bundle does.
         force, unsafe, progress: as for :func:`ship`.
         command: noted in the report as the way to run this again.
 
@@ -40,7 +43,7 @@ def refit(
     """
     from converter.ship import refitting
 
-    order = refitting.Order(weights, Path(bundle), Path(out), data, force=force, unsafe=unsafe, command=command)
+    order = refitting.Order(weights, Path(bundle), Path(out), data, calib, recalibrate, session_check, force=force, unsafe=unsafe, command=command)
     return refitting.run(order, Stages(progress))
 
 

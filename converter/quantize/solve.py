@@ -60,7 +60,7 @@ def solve(plan: QuantPlan, model: ir.Model, seen: Mapping[str, Statistics], targ
     """
     own = {name: entry for name, entry in plan.entries.items() if isinstance(entry, Own) and entry.observer}
     with ThreadPoolExecutor(max_workers=2) as pool:  # numpy works outside the interpreter's lock
-        ranges = dict(zip(own, pool.map(lambda name: _range(own[name], _statistics(seen, name)), own), strict=True))
+        ranges = dict(zip(own, pool.map(lambda name: range_of(own[name], _statistics(seen, name)), own), strict=True))
     grids = grids_of(plan, {name: _pinned(own[name], *found) for name, found in ranges.items()})
     return Solution(grids, encode_layers(plan, model, grids, _means(plan, seen) if correct_bias else {}, target), ranges)
 
@@ -131,7 +131,8 @@ def _statistics(seen: Mapping[str, Statistics], name: str) -> Statistics:
     return seen[name]
 
 
-def _range(entry: Own, statistics: Statistics) -> tuple[float, float]:
+def range_of(entry: Own, statistics: Statistics) -> tuple[float, float]:
+    """The range that the entry's observer reads from the statistics, inside the bounds that the tensor has by construction."""
     assert entry.observer is not None
     low, high = OBSERVERS.get(entry.observer)(statistics, entry.spec)
     if entry.ceiling is not None:

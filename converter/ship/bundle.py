@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,11 @@ class Bundle:
 
 def write(
     path: str | Path, *, integer: ir.Model, float_graph: ir.Model, manifest: Manifest, golden: Mapping[str, Array], report: Report,
-    force: bool = False,
+    force: bool = False, check: Callable[[Path], None] = lambda folder: None,
 ) -> Bundle:
     """Write the bundle to ``path``: whole, or not at all.
+
+    ``check`` is called with the folder once both models are in it, and before it takes its place; what it raises leaves nothing behind.
 
     Raises:
         UsageError: ``path`` exists and ``force`` was not given.
@@ -61,6 +63,7 @@ def write(
     with new_folder(path, force=force) as folder:
         io.save(integer, folder / spec.MODEL)
         io.save(float_graph, folder / spec.FLOAT)
+        check(folder)
         with (folder / spec.GOLDEN).open("wb") as file:
             np.savez_compressed(file, **golden)  # type: ignore[arg-type]
         (folder / spec.REPORT_JSON).write_text(report.to_json(), encoding="utf-8")

@@ -18,7 +18,7 @@ from converter.frontend.reference import KerasRunner
 from converter.graph import io, query
 from converter.progress import Stages
 from converter.quantize.road import saturation_numbers
-from converter.ship import bundle, gates, replay
+from converter.ship import bundle, gates, ranges, replay, session_check
 from converter.ship.atomic import check_free
 from converter.ship.bundle import Bundle
 from converter.ship.gates import Gates
@@ -45,6 +45,9 @@ class Order:
         bundle: folder of the shipped bundle; it stays as it is.
         out: where the new bundle goes.
         data: to judge on; without it the golden inputs of the bundle are used.
+        calib: to check the activation ranges on, or None.
+        recalibrate: take new ranges from ``calib``.
+        session_check: prove that a session on the written file is the refitted model.
         force: replace an existing bundle.
         unsafe: load Keras files that hold Python code.
         command: how to run this again, for the report.
@@ -54,6 +57,9 @@ class Order:
     bundle: Path
     out: Path
     data: Any = None
+    calib: Any = None
+    recalibrate: bool = False
+    session_check: bool = False
     force: bool = False
     unsafe: bool = False
     command: str = ""
@@ -67,6 +73,8 @@ def run(order: Order, stages: Stages) -> Bundle:
         VerdictError: the integer model with the new weights is wrong or misses the gate of the bundle; nothing is written.
     """
     check_free(order.out, force=order.force, folder=True)
+    if order.recalibrate and order.calib is None:
+        raise UsageError("to calibrate again, calibration data are needed; none were received (--calib)")
     if order.out.resolve() == order.bundle.resolve():
         raise UsageError(f"the new bundle cannot replace the one it is made from ({order.bundle}); give another folder")
     with stages.stage("load"):
@@ -75,10 +83,15 @@ def run(order: Order, stages: Stages) -> Bundle:
         float_graph = io.load(shipped.float_model)
         values, runner = _weights(order, shipped.manifest)
     with stages.stage("refit"):
-        made = refit(float_graph, shipped.manifest, values, TARGETS.get(str(shipped.manifest.target["name"])))
+        target = TARGETS.get(str(shipped.manifest.target["name"]))
+        made = refit(float_graph, shipped.manifest, values, target)
     if runner is not None:
         with stages.stage("parity"):
             _prove(made.float_graph, runner, golden)
+    if order.recalibrate:
+        made = ranges.renewed(made, shipped.manifest, target, order.calib, stages)
+    elif order.calib is not None:
+        ranges.check(made, shipped.manifest, order.calib, stages)
     return write_again(order, shipped, golden, made, stages)
 
 
@@ -96,9 +109,14 @@ def write_again(order: Order, shipped: Bundle, golden: Mapping[str, Array], made
         refused = VerdictError("verdict no, nothing was written: " + "; ".join(report.reasons))
         refused.report = report
         raise refused
+
+    def check(folder: Path) -> None:
+        if order.session_check:
+            session_check.check(folder, shipped.model, dict(shipped.manifest.target.get("session_options", {})), outputs, report)
+
     with stages.stage("write"):
         return bundle.write(order.out, integer=made.graph, float_graph=made.float_graph, manifest=_manifest(shipped.manifest, made, report),
-                            golden=outputs, report=report, force=order.force)
+                            golden=outputs, report=report, force=order.force, check=check)
 
 
 def _weights(order: Order, manifest: Manifest) -> tuple[dict[str, Array], KerasRunner | None]:
@@ -156,6 +174,9 @@ def _source(order: Order, graph: ir.Model, golden: Mapping[str, Array], metric: 
 
 
 def _manifest(old: Manifest, made: Refitted, report: Report) -> Manifest:
+    again = made.calibrated
+    if again is not None:
+        old = replace(old, tensors=bundle.tensors(again), weights=bundle.weights(again), statistics=bundle.statistics(again))
     scales = {layer.weight: made.solution.layers[layer.name] for layer in made.plan.layers}
     weights = {name: {**told, **({"scale": scales[name].weight.params.scale, "pairs_moved": scales[name].weight.moved} if name in scales else {}),
                       **_corrected(name, made)} for name, told in old.weights.items()}

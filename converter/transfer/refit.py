@@ -7,7 +7,8 @@ the channel means that bias correction uses, stay those of the calibration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +18,14 @@ from converter.errors import ConversionError, InputError, known
 from converter.graph import edit, io, ledger
 from converter.quantize.insert import insert
 from converter.quantize.plan import make_plan
+from converter.quantize.road import Quantized
 from converter.quantize.solve import Solution, encode_layers, grids_of
 from converter.spec import recipe as recipes
 from converter.spec.bundle import Manifest
 from converter.spec.plan import Own, QuantPlan
 from converter.spec.quant import Array, QParams
-from converter.spec.report import Report
+from converter.spec.recipe import Recipe
+from converter.spec.report import Report, Skip
 from converter.spec.target import Target
 
 
@@ -32,8 +35,9 @@ class Refitted:
 
     Args:
         float_graph, graph: the float graph and its integer twin.
-        plan, solution: of the integer graph; ``solution.ranges`` is empty, nothing was calibrated.
+        plan, solution: of the integer graph; ``solution.ranges`` is empty where nothing was calibrated.
         report: what changed.
+        calibrated: what was calibrated again, or None.
     """
 
     float_graph: ir.Model
@@ -41,6 +45,7 @@ class Refitted:
     plan: QuantPlan
     solution: Solution
     report: Report
+    calibrated: Quantized | None = None
 
 
 def refit(float_graph: ir.Model, manifest: Manifest, variables: Mapping[str, Array], target: Target) -> Refitted:
@@ -76,19 +81,34 @@ def encode_again(float_graph: ir.Model, manifest: Manifest, target: Target, repo
     Raises:
         ConversionError: the plan of this version is not the one that was shipped.
     """
-    float_graph.meta[ledger.META] = ledger.from_json(manifest.folds)  # a plan looks at it too
-    plan, planned = make_plan(float_graph, target, recipes.from_json(dict(manifest.recipe), "the recipe of the bundle"))
-    del float_graph.meta[ledger.META]
-    shipped = _shipped(plan, manifest)
+    plan, skipped = plan_again(float_graph, manifest, target)
+    shipped = shipped_grids(plan, manifest)
     grids = grids_of(plan, shipped)
     means = {name: np.asarray(told["means"], np.float64) for name, told in manifest.statistics.items()} if manifest.recipe["bias_correction"] else {}
     solution = Solution(grids, encode_layers(plan, float_graph, grids, means, target))
     graph = insert(float_graph, plan, solution)
     io.check(graph)
-    report.skipped += planned.skipped
+    report.skipped += skipped
     report.numbers.update(tensors=len(float_graph.graph.initializers), layers=len(plan.layers))
     report.done.append(f"{len(plan.layers)} layers encoded anew on scales of their own, {len(shipped)} activation grids kept")
     return Refitted(float_graph, graph, plan, solution, report)
+
+
+@contextmanager
+def with_ledger(float_graph: ir.Model, manifest: Manifest) -> Iterator[Recipe]:
+    """Within, the float graph of a bundle has its ledger again, which a plan looks at; gives the recipe of the bundle."""
+    float_graph.meta[ledger.META] = ledger.from_json(manifest.folds)
+    try:
+        yield recipes.from_json(dict(manifest.recipe), "the recipe of the bundle")
+    finally:
+        del float_graph.meta[ledger.META]
+
+
+def plan_again(float_graph: ir.Model, manifest: Manifest, target: Target) -> tuple[QuantPlan, list[Skip]]:
+    """The plan that the bundle was made by, and what it leaves in float."""
+    with with_ledger(float_graph, manifest) as recipe:
+        plan, planned = make_plan(float_graph, target, recipe)
+    return plan, planned.skipped
 
 
 def _replay(graph: ir.Model, book: ledger.Ledger, variables: Mapping[str, Array]) -> int:
@@ -113,7 +133,7 @@ def _replay(graph: ir.Model, book: ledger.Ledger, variables: Mapping[str, Array]
     return changed
 
 
-def _shipped(plan: QuantPlan, manifest: Manifest) -> dict[str, QParams]:
+def shipped_grids(plan: QuantPlan, manifest: Manifest) -> dict[str, QParams]:
     """The grids of activations that the bundle has."""
     wanted = {name: entry for name, entry in plan.entries.items() if isinstance(entry, Own) and entry.observer}
     lost = [name for name in wanted if "scale" not in manifest.tensors.get(name, {})]

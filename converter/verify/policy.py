@@ -41,6 +41,8 @@ class Policy:
         spread: a channel is judged so only if its standard deviation is at least this share of the output's range: five steps of an 8-bit
             grid; a channel that hardly changes may well be constant on the grid.
         spread_values: fewer values than this say nothing about a spread.
+        drift_outside: a range that new weights exceed by this share of its width clips what it should hold.
+        drift_used: a range of which new weights use less than this share has lost a bit.
         alike_snr_db: integer graphs that differ by single steps of their grids are this far apart or more.
         weak_snr_db, weak_agreement: below both, an output of class scores does not follow the reference either.
         probability_floor: probabilities below it count as this in a divergence; integer outputs reach 0.
@@ -70,6 +72,8 @@ class Policy:
     lost_channel_db: float = 1.0
     spread: float = 0.02
     spread_values: int = 16
+    drift_outside: float = 0.1
+    drift_used: float = 0.5
     alike_snr_db: float = 30.0
     weak_snr_db: float = 10.0
     weak_agreement: float = 0.5

@@ -97,6 +97,45 @@ def test_new_weights_give_what_a_fresh_ship_with_the_same_statistics_gives(
     assert (again.path / "model.onnx").read_bytes() == (made.path / "model.onnx").read_bytes()
 
 
+def test_calibrated_again_it_is_what_a_fresh_ship_gives(model: Any, first: Path, images: np.ndarray, tmp_path: Path) -> None:
+    new, other = trained(model, 0.2), {"image": images[::-1] * 1.5}
+    made = converter.refit(new, first, tmp_path / "refit", calib=other, recalibrate=True, session_check=True)
+    fresh = converter.ship(new, tmp_path / "fresh", calib=other)
+    assert (made.path / "model.onnx").read_bytes() == (fresh.path / "model.onnx").read_bytes()
+    ours, theirs = (bundles.read(b.path).manifest for b in (made, fresh))
+    assert (ours.weights, ours.tensors, ours.statistics) == (theirs.weights, theirs.tensors, theirs.statistics)
+    assert made.report is not None and len(made.report.numbers["drift"]) > 3 and not any("recalibrate" in w for w in made.report.warnings)
+    assert converter.replay(made.path).verdict is Verdict.YES
+
+
+def test_drift_is_told_and_changes_nothing(model: Any, first: Path, images: np.ndarray, tmp_path: Path) -> None:
+    plain = converter.refit(model, first, tmp_path / "plain", calib={"image": images})
+    assert plain.report is not None and all(d["outside"] < 0.01 and d["used"] > 0.9 for d in plain.report.numbers["drift"])
+    assert not any("ranges do not fit" in w for w in plain.report.warnings)
+    new = trained(model)
+    new.get_layer("wide").kernel.assign(new.get_layer("wide").kernel * 1.5)
+    without, told = (converter.refit(new, first, tmp_path / f"out{i}", calib=calib) for i, calib in enumerate((None, {"image": images})))
+    assert (without.path / "model.onnx").read_bytes() == (told.path / "model.onnx").read_bytes()
+    assert told.report is not None and without.report is not None and "drift" not in without.report.numbers
+    assert any("activation ranges do not fit the new weights: wide" in w for w in told.report.warnings), told.report.warnings
+
+
+def test_calibrating_again_needs_data(model: Any, first: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="calibration data are needed"):
+        converter.refit(model, first, tmp_path / "out", recalibrate=True)
+
+
+def test_a_session_check_that_fails_leaves_nothing(model: Any, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = converter.refit(model, first, tmp_path / "same", session_check=True)
+    assert made.report is not None and made.report.numbers["session"]["tensors_changed"] == 0
+    before, save = left_over(tmp_path), bundles.io.save
+    old = bundles.io.load(first / "model.onnx")
+    monkeypatch.setattr(bundles.io, "save", lambda graph, path: save(old if path.name == "model.onnx" else graph, path))
+    with pytest.raises(ParityError, match="does not give what was verified"):
+        converter.refit(trained(model, 0.2), first, tmp_path / "out", session_check=True)
+    assert left_over(tmp_path) == before
+
+
 @pytest.mark.parametrize("kind", ["keras", "weights.h5"])
 def test_a_file_is_read_without_keras_and_gives_the_same(kind: str, model: Any, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     new = trained(model)
