@@ -90,7 +90,7 @@ def test_the_other_side_known(op_type: str, shapes: tuple[tuple[int, ...], tuple
 
 
 def test_broadcast_is_least_squares() -> None:
-    """x * [1, 2] = [1, 8]: x = (1 * 1 + 2 * 8) / (1 + 4)."""
+    """For x * [1, 2] = [1, 8]: x = (1 * 1 + 2 * 8) / (1 + 4)."""
     found = inverse.invert(step("Mul", [0, 0], {}), 0, np.float32([1, 8]), [np.zeros(1, np.float32), np.float32([1, 2])], OPSET)
     np.testing.assert_allclose(found, [17 / 5])
 
