@@ -78,7 +78,9 @@ def cut(model: ir.Model, node: ir.Node, perm: Perm) -> Moved | None:
     source, axes = source_of(node.inputs[0], perm), query.int_list(query.input_at(node, 3))
     if source is None or axes is None:
         return None
-    inner = edit.constant(model, f"{query.label(node)}/axes", np.array([perm[a % len(perm)] for a in axes], np.int64))
+    bounds = query.constant(node.inputs[3])  # all four have one type
+    kind = bounds.dtype if bounds is not None else np.dtype(np.int64)
+    inner = edit.constant(model, f"{query.label(node)}/axes", np.array([perm[a % len(perm)] for a in axes], kind))
     return [source, *node.inputs[1:3], inner, *node.inputs[4:]], {}, perm
 
 

@@ -30,6 +30,7 @@ BETWEEN = {
     "crop": ("Pad(a, p)", "n,4,6,3", 18, {"p": [0, -1, 0, 0, 0, 0, 0, -1]}),
     "slice": ("Slice(a, p, q, ax)", "n,2,6,3", 18, {"p": [1, 0], "q": [3, 3], "ax": [1, -1]}),
     "slice by steps": ("Slice(a, p, q, ax, st)", "n,3,6,4", 18, {"p": [0], "q": [9], "ax": [1], "st": [2]}),
+    "slice of 32 bits": ("Slice(a, p, q, ax)", "n,2,6,4", 18, {name: np.array([n], np.int32) for name, n in (("p", 1), ("q", 3), ("ax", 1))}),
     "softmax": ("Softmax(a)", "n,5,6,4", 18, {}),
     "softmax of rows": ("Softmax<axis=1>(a)", "n,5,6,4", 18, {}),
     "mean": ("ReduceMean<keepdims=1>(a, p)", "n,1,1,4", 18, {"p": [1, 2]}),
