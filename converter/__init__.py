@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from converter.api import bench, clone, copy_weights, diff, export, graft, inspect, quantize, refit, replay, ship, verify
+    from converter.api import bench, clone, copy_weights, diff, export, graft, inspect, quantize, refit, replay, restore, ship, verify
     from converter.errors import ConversionError, ConverterError, InputError, ParityError, UnsafeError, UsageError, VerdictError
     from converter.ship.bundle import Bundle
     from converter.spec.recipe import Recipe, Rule
     from converter.spec.report import Report
 
 _PLACES: Mapping[str, tuple[str, ...]] = {
-    "converter.api": ("bench", "clone", "copy_weights", "diff", "export", "graft", "inspect", "quantize", "refit", "replay", "ship", "verify"),
+    "converter.api": (
+        "bench", "clone", "copy_weights", "diff", "export", "graft", "inspect", "quantize", "refit", "replay", "restore", "ship", "verify",
+    ),
     "converter.errors": ("ConversionError", "ConverterError", "InputError", "ParityError", "UnsafeError", "UsageError", "VerdictError"),
     "converter.ship.bundle": ("Bundle",),
     "converter.spec.recipe": ("Recipe", "Rule"),
@@ -30,8 +32,8 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
 
 __all__ = [
     "Bundle", "ConversionError", "ConverterError", "InputError", "ParityError", "Recipe", "Report", "Rule", "UnsafeError", "UsageError",
-    "VerdictError", "__version__", "bench", "clone", "copy_weights", "diff", "export", "graft", "inspect", "quantize", "refit", "replay", "ship",
-    "verify",
+    "VerdictError", "__version__", "bench", "clone", "copy_weights", "diff", "export", "graft", "inspect", "quantize", "refit", "replay", "restore",
+    "ship", "verify",
 ]
 
 

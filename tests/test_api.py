@@ -19,7 +19,7 @@ from converter.spec.report import Report, Verdict
 from converter.verify.session import Session
 from tests.ship import tiny
 
-VERBS = ("bench", "clone", "diff", "export", "inspect", "quantize", "refit", "replay", "ship", "verify")
+VERBS = ("bench", "clone", "copy_weights", "diff", "export", "graft", "inspect", "quantize", "refit", "replay", "restore", "ship", "verify")
 
 
 @pytest.fixture(autouse=True, scope="module")

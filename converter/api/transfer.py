@@ -90,3 +90,39 @@ def copy_weights(
         donor, recipient, None if out is None else Path(out), by, mapping, tuple(select), tuple(exclude), factor, grid, partial, data, proof,
         None if save_map is None else Path(save_map), force=force, unsafe=unsafe, command=command)
     return copying.run(order, Stages(progress))
+
+
+def restore(
+    graph: str | Path, model: Any, out: str | Path | None = None, *, by: str = "auto", mapping: Mapping[str, str] | None = None, data: Any = None,
+    force: bool = False, unsafe: bool = False, command: str = "", progress: Listener = SILENT,
+) -> Report:
+    """Bring the weights of a graph back into the Keras model that has its architecture; what was folded is taken apart again.
+
+    The model is exported in memory, which tells how each tensor is computed from the variables; the tensors of ``graph`` are paired with
+    those as :func:`copy_weights` does, and the computation is undone: a kernel with BatchNorm behind it changes the kernel and keeps gamma and
+    the moving statistics, its bias changes beta. Of an integer graph the weights are dequantized. The restored model must compute what the
+    graph computes (an integer one: but for its activations, which are not quantized in Keras).
+
+    Args:
+        graph: ``.onnx`` file, float or integer, or a bundle folder (its float graph; for the numbers that were deployed, give its model.onnx).
+        model: live ``keras.Model``, ``.keras``, ``.h5``, SavedModel folder or ``module:factory``, of the architecture of ``graph``. A file is
+            never changed.
+        out: ``.keras`` or ``.weights.h5`` file to write; a live model has its own values again afterwards. None changes the live model itself,
+            and nothing is written; where this fails, it has its own values.
+        by, mapping: what pairs tensors, as for :func:`copy_weights`; the graph is the donor.
+        data: to compare both on as well; random inputs are always tried.
+        force, unsafe, progress: as for :func:`converter.export`.
+        command: noted in the report as the way to run this again.
+
+    Returns:
+        Which variables changed, which kept their values, which have no part in the graph; and the errors that were measured.
+
+    Raises:
+        InputError: the graph is not one of this model: what has no partner or another shape is named.
+        ConversionError: no values of the variables give the graph's tensors: these are named (a gamma of 0, tensors that share a variable).
+        ParityError: the restored model does not compute what the graph computes.
+    """
+    from converter.ship import restoring
+
+    order = restoring.Order(graph, model, None if out is None else Path(out), by, mapping, data, force=force, unsafe=unsafe, command=command)
+    return restoring.run(order, Stages(progress))

@@ -10,6 +10,7 @@ from typing import Any
 import onnx_ir as ir
 
 from converter.frontend import bind, keras_source, lower, parity, precision, trace, variables
+from converter.frontend.keras_source import CallSpec
 from converter.frontend.reference import KerasRunner
 from converter.graph import io, query
 from converter.passes import base, pipelines
@@ -51,15 +52,7 @@ def export_graph(
         model = keras_source.open_model(source, unsafe=unsafe)
         spec = keras_source.call_spec(model, input_spec)
         warnings = precision.check(model)
-    with stages.stage("trace"):
-        traced = trace.trace(model, spec)
-    with stages.stage("lower"):
-        graph = lower.lower(traced, lower.DEFAULT_OPSET if opset is None else opset)
-        bind.bind(graph, traced, axes)
-    with stages.stage("clean"):
-        changes = base.run(graph, pipelines.clean())
-        graph.graph.name = model.name
-        io.check(graph)
+    graph, traced, changes = to_graph(model, spec, stages, opset=opset, axes=axes)
     report = _described(graph)
     report.numbers["passes"] = changes
     report.warnings += warnings
@@ -74,6 +67,22 @@ def export_graph(
                                "(untrained weights?)")
     report.done.append(f"equal to Keras: largest error {report.numbers['parity']['relative']:.1e} of the output range")
     return Exported(graph, runner, report, str(model.name), variables.places(model))
+
+
+def to_graph(
+    model: Any, spec: CallSpec, stages: Stages, *, opset: int | None = None, axes: Mapping[str, str] | None = None
+) -> tuple[ir.Model, trace.Trace, dict[str, int]]:
+    """The clean float graph of an open model, not yet proved; where it came from; and the number of changes by pass."""
+    with stages.stage("trace"):
+        traced = trace.trace(model, spec)
+    with stages.stage("lower"):
+        graph = lower.lower(traced, lower.DEFAULT_OPSET if opset is None else opset)
+        bind.bind(graph, traced, axes)
+    with stages.stage("clean"):
+        changes = base.run(graph, pipelines.clean())
+        graph.graph.name = model.name
+        io.check(graph)
+    return graph, traced, changes
 
 
 def _described(graph: ir.Model) -> Report:

@@ -269,3 +269,14 @@ def rename(model: ir.Model, value: ir.Value, name: str) -> str:
     else:
         value.name = new
     return new
+
+
+def rename_ends(model: ir.Model, wanted: Mapping[str, str]) -> None:
+    """Give inputs and outputs other names, by their old ones; what else has one of these names inside the graph gets another."""
+    graph = model.graph
+    inner = [*graph.initializers.values(), *(out for node in graph.all_nodes() for out in node.outputs)]
+    for value in inner:
+        if value.name in wanted.values() and value.name not in wanted:
+            rename(model, value, f"{value.name}/inner")
+    for value in (*graph.inputs, *graph.outputs):
+        value.name = wanted.get(query.name_of(value), query.name_of(value))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from typing import Any
 import onnx_ir as ir
 
 from converter.data import Source, open_source
-from converter.errors import ConversionError, ConverterError, InputError, ParityError, UsageError, VerdictError
+from converter.errors import InputError, ParityError, UsageError, VerdictError
 from converter.frontend import keras_source
 from converter.frontend.samples import parity_inputs
-from converter.graph import io, ledger
+from converter.graph import io
 from converter.progress import Stages
 from converter.ship import atomic, donors, refitting, replay
 from converter.spec.report import Report, Verdict
@@ -101,32 +100,13 @@ def _check(order: Order, into_bundle: bool) -> None:
 
 
 def _matched(order: Order, donor: ir.Model, recipient: ir.Model) -> tuple[ir.Model, Matches]:
-    """The donor's graph and its match: as it is, or cleaned (BatchNorm folded), where more of it fits then."""
+    """The donor's graph, cleaned where more of it fits then, and its match."""
     theirs = parameters.of(recipient)
 
     def attempt(graph: ir.Model) -> Matches:
         return match(parameters.of(graph), theirs, by=order.by, mapping=order.mapping, select=order.select, exclude=order.exclude)
 
-    first: Matches | None = None
-    refused: ConverterError | None = None
-    try:
-        first = attempt(donor)
-    except (InputError, UsageError) as error:
-        refused = error
-    if not (first is not None and first.is_whole) and not donors.is_integer(donor) and ledger.META not in donor.meta:  # can be, is not clean
-        with suppress(InputError, UsageError, ConversionError):  # what the user is told is said of the graph as it is in the file
-            clean = donors.cleaned(donor)
-            second = attempt(clean)  # a map that was saved may have the names of this one
-            if first is None or _worth(second) > _worth(first):
-                return clean, second
-    if first is None:
-        assert refused is not None
-        raise refused
-    return donor, first
-
-
-def _worth(found: Matches) -> int:
-    return len(found.pairs) - len(listing.problems(found))
+    return donors.best_match(donor, attempt)
 
 
 def _save_map(order: Order, found: Matches, report: Report) -> None:

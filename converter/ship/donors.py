@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
-from converter.errors import UsageError
+from converter.errors import ConversionError, ConverterError, InputError, UsageError
 from converter.frontend import keras_source
 from converter.frontend.export import export_graph
 from converter.graph import io, ledger
 from converter.passes import base, pipelines
 from converter.progress import Stages
 from converter.ship.replay import whole
+from converter.transfer import listing
+from converter.transfer.match import Matches
 
 
 def open_graph(source: Any, stages: Stages, *, unsafe: bool = False) -> ir.Model:
@@ -52,3 +56,27 @@ def cleaned(graph: ir.Model) -> ir.Model:
     ledger.of(copy)
     base.run(copy, pipelines.clean())
     return copy
+
+
+def best_match(donor: ir.Model, attempt: Callable[[ir.Model], Matches]) -> tuple[ir.Model, Matches]:
+    """The donor's graph and its match: as it is, or cleaned (BatchNorm folded), where more of it fits then."""
+    first: Matches | None = None
+    refused: ConverterError | None = None
+    try:
+        first = attempt(donor)
+    except (InputError, UsageError) as error:
+        refused = error
+    if not (first is not None and first.is_whole) and not is_integer(donor) and ledger.META not in donor.meta:  # can be, is not clean
+        with suppress(InputError, UsageError, ConversionError):  # what the user is told is said of the graph as it is in the file
+            clean = cleaned(donor)
+            second = attempt(clean)  # a map that was saved may have the names of this one
+            if first is None or _worth(second) > _worth(first):
+                return clean, second
+    if first is None:
+        assert refused is not None
+        raise refused
+    return donor, first
+
+
+def _worth(found: Matches) -> int:
+    return len(found.pairs) - len(listing.problems(found))

@@ -35,6 +35,8 @@ def tables(report: Report) -> list[Table]:
     if report.stage == "export":
         found += [Table(("operator", "count>"), [(str(k), f"{v:,}") for k, v in _most(numbers.get("kinds"))]),
                   Table(("", "", "", ""), _exported(numbers))]
+    if report.stage == "restore":
+        found += [Table(("variables", "count>", "which"), _restored(numbers))]
     if copied and "changed" not in numbers:
         found += [Table(("donor", "recipient", "by", "shape", "conversion"), [_paired(pair) for pair in numbers.get("pairs", [])])]
     if report.stage == "inspect":
@@ -44,6 +46,12 @@ def tables(report: Report) -> list[Table]:
     if report.stage in ("clone", "diff"):
         found += [Table(heads, rows) for heads, rows in (clone_tables if report.stage == "clone" else diff_tables)(report)]
     return [table for table in found if table.rows]
+
+
+def _restored(numbers: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """What came of the variables of a Keras model."""
+    lists = (("changed", [told["name"] for told in numbers["changed"]]), ("kept", numbers["kept"]), ("not in the graph", numbers["unused"]))
+    return [(label, f"{len(names):,}", ", ".join(names[:2]) + (", ..." if len(names) > 2 else "")) for label, names in lists if names]
 
 
 def _paired(pair: Mapping[str, Any]) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ class Policy:
             channel over few samples may be small by chance.
         channel_span: a channel with less than this share of the output's range is constant but for rounding. Like ``parity_expected``, ten
             times below what the output as a whole is held to, so that no error in it is lost.
+        restored: a tensor that was computed from restored variables may be off by this many epsilons of its largest number, or of the variables
+            where these are larger: a few roundings on the way. The smallest change that training makes is larger.
         moved: on edge inputs an output may be off by this many times what Keras itself moves when its inputs do by an epsilon: the largest
             change of a few tries is not the largest there is.
         channel_values: fewer values than this in a channel say nothing about its range.
@@ -61,6 +63,7 @@ class Policy:
     channel: float = 0.05
     channel_span: float = 1e-5
     channel_values: int = 3
+    restored: float = 8.0
     moved: float = 4.0
     fused_gap_db: float = 0.5
     gap_cap_db: float = 100.0
@@ -93,6 +96,10 @@ class Policy:
         Numbers below the smallest normal one count as rounding too: TensorFlow flushes them to zero, onnxruntime does not.
         """
         return self.rounding * (EPSILON.get(dtype, 0.0) * peak + NORMAL.get(dtype, 0.0))
+
+    def restored_bound(self, dtype: str) -> float:
+        """Largest error of a restored tensor as a share of its largest number; 0 for types that are not floating."""
+        return self.restored * EPSILON.get(dtype, 0.0)
 
     def is_finding(self, gap_db: float) -> bool:
         """Whether a gap between fused and unfused is more than noise; a gap that is not a number is."""
