@@ -59,6 +59,7 @@ class _Found:
 
     pairs: dict[int, Pair] = field(default_factory=dict)
     taken: set[int] = field(default_factory=set)
+    shared: list[Pair] = field(default_factory=list)  # further partners of a donor's parameter that has one
 
     def add(self, source: Parameter, dest: Parameter, by: str) -> None:
         if id(source.value) not in self.pairs and id(dest.value) not in self.taken:
@@ -100,7 +101,23 @@ def match(
         _by_name(found, donors, theirs)
     elif by in ("structure", "auto"):
         _by_structure(found, donors, theirs, wanted, names=by == "auto")
+    _by_shared_kernel(found, source, dest)
     return _sorted_out(found, source, dest, wanted)
+
+
+def _by_shared_kernel(found: _Found, source: Sequence[Parameter], dest: Sequence[Parameter]) -> None:
+    """Layers that share a kernel share their bias too, which an integer graph holds once for every layer, each on a grid of its own."""
+    for pair in found.pairs.values():
+        count = len(pair.source.readers)
+        if pair.dest.role != "kernel" or not 1 < count == len(pair.dest.readers):
+            continue
+        bias = next((p for p in source if p.role == "bias" and p.node is pair.source.node and len(p.readers) == count), None)
+        if bias is None or id(bias.value) not in found.pairs:
+            continue
+        for p in dest:
+            if p.role == "bias" and id(p.value) not in found.taken and any(p.node is reader for reader in pair.dest.readers):
+                found.taken.add(id(p.value))
+                found.shared.append(Pair(bias, p, found.pairs[id(bias.value)].by))
 
 
 def _by_name(found: _Found, source: Sequence[Parameter], dest: Sequence[Parameter]) -> None:
@@ -193,7 +210,7 @@ def _numbers(found: _Found, source: Sequence[Parameter], dest: Sequence[Paramete
 
 
 def _sorted_out(found: _Found, source: Sequence[Parameter], dest: Sequence[Parameter], wanted: naming.Wanted) -> Matches:
-    pairs = [found.pairs[id(p.value)] for p in source if id(p.value) in found.pairs]
+    pairs = [*(found.pairs[id(p.value)] for p in source if id(p.value) in found.pairs), *found.shared]
     chosen = [pair for pair in pairs if wanted(pair.dest)]
     fitting = tuple(pair for pair in chosen if pair.source.shape == pair.dest.shape)
     differing = tuple((pair, f"the donor's is {list(pair.source.shape)}, the recipient's {list(pair.dest.shape)}")

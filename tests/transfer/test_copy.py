@@ -17,7 +17,7 @@ from converter.spec.report import Report
 from converter.transfer import parameters
 from converter.transfer.copy import Moved, copy, described
 from converter.transfer.match import Pair, match
-from tests.quantize.graphs import graph, initializer, weights
+from tests.quantize.graphs import graph, initializer, quantized, weights
 from tests.transfer.notations import CASES, CONV, DENSE, Notation, first_output, moved, note, scales
 
 BITS = hnp.arrays(np.float32, (4, 3, 3, 2), elements=st.floats(width=32, allow_nan=False, allow_infinity=False))
@@ -204,6 +204,15 @@ def test_codes_of_an_integer_donor_are_taken_as_they_are(channel: bool) -> None:
     steps(b)
 
 
+def test_codes_of_a_donor_do_not_come_with_their_scale_onto_a_frozen_grid() -> None:
+    a, b = (layer().build(CONV, seed) for seed in (1, 2))
+    put(a, s=scales(4, 0.003))
+    kept, wanted = initializer(b, "s"), parameters.of(a)[0].read()
+    moved(a, b, grid="frozen")
+    np.testing.assert_array_equal(initializer(b, "s"), kept)
+    assert (np.abs(parameters.of(b)[0].read() - wanted) <= 0.5 * kept.reshape(4, 1, 1, 1) * (1 + 1e-5)).all()
+
+
 def test_one_channel_is_a_channel() -> None:
     one = note("v = DequantizeLinear<axis=1>(w, s)\ny = MatMul(x, v)", {"w": "int8"}, w=(5, 1), s=scales(1)).build(DENSE)
     (kernel,) = parameters.of(one)
@@ -308,6 +317,24 @@ def test_every_layer_that_shares_a_weight_gets_its_bias_on_its_own_grid() -> Non
         assert bias.grid is not None
         np.testing.assert_allclose(bias.grid.params.scale, np.float32(scale) * kernel.grid.params.scale, rtol=1e-6)
         np.testing.assert_allclose(bias.read(), kept[bias.name], atol=0.5 * float(bias.grid.params.scale.max()))
+
+
+@pytest.mark.parametrize("body", ["a = Gemm(x, w, b)\nc = Gemm(z, w, b)", "m = MatMul(x, w)\na = Add(m, b)\nn = MatMul(z, w)\nc = Add(n, b)"])
+def test_a_layer_that_is_used_twice_gives_its_bias_to_both(body: str) -> None:
+    """In an integer graph the two have biases on grids of their own, for which the donor has one."""
+    def siamese(seed: int, body: str) -> ir.Model:
+        return graph("(float[N,6] x, float[N,6] z) => (float[N,3] y)", f"{body}\nra = Relu(a)\nrc = Relu(c)\nd = Sub(ra, rc)\ny = Gemm(d, v, k)",
+                     w=weights(6, 64, seed=seed), b=weights(64, seed=seed + 1), v=weights(64, 3, seed=seed + 2), k=weights(3, seed=seed + 3))
+
+    feeds = {name: np.random.default_rng(spread).normal(0, spread, (16, 6)).astype(np.float32) for name, spread in (("x", 1), ("z", 3))}
+    made = quantized(siamese(1, "a = Gemm(x, w, b)\nc = Gemm(z, w, b)"), feeds=feeds).integer
+    donor, recipient = siamese(1, body), made.clone()
+    moved(siamese(9, body), recipient)
+    wanted = first_output(donor, feeds)
+    assert db(wanted, first_output(recipient, feeds)) < 5
+    found, _ = moved(donor, recipient)
+    assert found.is_whole and [p.dest.name for p in found.pairs if p.source.name == "b"] == ["b", "b/quantized_1"]
+    assert db(wanted, first_output(recipient, feeds)) > 30
 
 
 # --- graphs that others quantized

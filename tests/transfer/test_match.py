@@ -237,6 +237,13 @@ def test_what_is_selected_by_name_or_layer_is_what_is_written(options: dict[str,
     assert found.is_whole, "what is not selected is not missing"
 
 
+def test_what_is_missing_where_nothing_is_to_be_written_is_no_problem() -> None:
+    donor, recipient = stack((6, 5, 4), ["dense", "dense_1"]), stack((6, 5, 7, 4), ["a", "extra", "b"], 9)
+    assert not matched(donor, recipient).is_whole
+    assert matched(donor, recipient, select=["a"]).is_whole and not matched(donor, recipient, select=["a", "extra"]).is_whole
+    assert matched(donor, recipient, exclude=["extra", "b*", "dense_1*"]).is_whole
+
+
 # --- rules and maps as text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -142,6 +143,26 @@ def test_a_layer_with_and_one_without_bias_are_paired_by_their_kernels() -> None
     b = graph("(float[N,4] x) => (float y)", "h = MatMul(x, w)\ny = MatMul(h, v)", w=weights(4, 5), v=weights(5, 2))
     same, other, unclear = placed(a, b)
     assert (sorted(same), other, unclear) == ([("v", "v"), ("w", "w")], [], 0)
+
+
+@dataclass(frozen=True)
+class Stub:
+    """What ``compare`` looks at of an operator."""
+
+    key: str
+    core: str
+    family: str = "Dense"
+
+
+def test_what_is_paired_elsewhere_is_not_paired_again_in_a_gap() -> None:
+    a, b, q, c = (Stub(name, name) for name in "ABQC")
+    told = compare([a, b, q], [q, a, c])  # type: ignore[list-item]
+    assert {*told.fitting} == {(a, a), (q, q)} and told.differing == ((b, c),) and not told.ambiguous
+
+
+def test_one_number_behind_a_layer_of_several_channels_is_no_bias() -> None:
+    found = parameters.of(graph("(float[N,4] x) => (float y)", "h = MatMul(x, w)\ny = Add(h, c)", w=weights(4, 5), c=np.ones(1, np.float32)))
+    assert [(p.role, p.is_number) for p in found] == [("kernel", False), ("operand", True)]
 
 
 def test_weights_in_the_body_of_a_branch_are_found() -> None:
