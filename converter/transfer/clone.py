@@ -167,7 +167,7 @@ def _unseen(value: ir.Value) -> str:
         return "it is an input with a default"
     if value.dtype is None or not value.dtype.is_floating_point():
         return "it holds no floating-point numbers"
-    return "only a subgraph reads it, or no output depends on it"
+    return "no output depends on it"
 
 
 def _describe(account: _Account, model: ir.Model, seed: int, report: Report) -> None:
@@ -180,7 +180,7 @@ def _describe(account: _Account, model: ir.Model, seed: int, report: Report) -> 
     if account.left:
         reasons = {why: [d["name"] for d in account.left if d["why"] == why] for why in dict.fromkeys(d["why"] for d in account.left)}
         report.done += [f"left as they are, since {why}: {known(names, 5)}" for why, names in reasons.items()]
-    hidden = [d["name"] for d in account.left if d["why"] == "it is inside a subgraph" or d["why"].startswith("only a subgraph")]
+    hidden = [d["name"] for d in account.left if d["why"] == "it is inside a subgraph"]
     if hidden:
         report.warnings.append(f"{len(hidden)} tensors in subgraphs keep their numbers, trained or not: {', '.join(hidden[:5])}")
     report.numbers.update(seed=seed, tensors=account.drawn, left=account.left)

@@ -55,7 +55,8 @@ def test_an_archive_gets_other_weights_and_keeps_the_rest(model: Any, tmp_path: 
 def test_bfloat16_is_stored_as_keras_does(tmp_path: Path) -> None:
     import ml_dtypes
 
-    model = keras.Sequential([keras.Input((2,)), L.Dense(2, name="one", dtype="bfloat16")])
+    start = keras.Input((2,))
+    model = keras.Model(start, L.Dense(2, name="one", dtype="bfloat16")(start))
     model.save(tmp_path / "own.keras")
     storing.write(model, tmp_path / "new.keras", {"one/bias": np.array([0.5, 3], ml_dtypes.bfloat16)}, tmp_path / "own.keras")
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "new.keras").get_layer("one").bias.numpy().astype(np.float32), [0.5, 3])

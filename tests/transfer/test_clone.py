@@ -184,13 +184,14 @@ def test_the_ledger_says_what_was_trained() -> None:
     assert set(numbers(made, "b")) == {3.0} and numbers(made, "token").std() == pytest.approx(0.02, rel=0.6) and numbers(made, "scale") == 1.0
 
 
-def test_weights_in_branches_are_said_to_stay() -> None:
+def test_weights_that_branches_read_are_drawn() -> None:
     text = """g (float[N, 2] x, bool c, float w) => (float z) { y = MatMul (x, w)
         i = If (c) <then_branch = t () => (u) { u = MatMul (y, w2) }, else_branch = e () => (v) { v = Identity (y) }>  z = Add (y, i) }"""
     model = graph(text.replace("float w)", "float w, float w2)"), w=(2, 2), w2=(2, 2))
-    _, report = clone(model)
-    assert left(report) == {"w2": "only a subgraph reads it, or no output depends on it"}
-    assert report.warnings == ["1 tensors in subgraphs keep their numbers, trained or not: w2"]
+    made, report = clone(model)
+    assert left(report) == {} and {told["name"] for told in report.numbers["tensors"]} == {"w", "w2"}
+    assert not np.array_equal(numbers(made, "w2"), numbers(model, "w2"))
+
 
 
 def test_integer_graphs_and_graphs_without_weights_are_refused() -> None:

@@ -43,9 +43,12 @@ def integer() -> Any:
     model = io.from_text(INTEGER)
     arrays = {"w": np.arange(12, dtype=np.int8).reshape(4, 3), "ws": SCALES, "wz": np.zeros(3, np.int8), "b": np.int32([1, 2, 3]),
               "bs": SCALES / 8, "bz": np.zeros(3, np.int32)}
-    for value in [v for v in model.graph.inputs if v.name in arrays]:
+    inputs = {str(v.name): v for v in model.graph.inputs if v.name in arrays}
+    for name, value in inputs.items():
         model.graph.inputs.remove(value)
-        value.replace_all_uses_with(edit.add_initializer(model, str(value.name), arrays[str(value.name)]))
+        value.name = f"{name}/input"
+    for name, value in inputs.items():
+        value.replace_all_uses_with(edit.add_initializer(model, name, arrays[name]))
     return model
 
 
@@ -76,13 +79,13 @@ def test_a_bias_that_the_model_does_not_have_was_added() -> None:
     bare = exported(DENSE.replace(", float b", "").replace(", b)", ")"), w=(4, 3))
     assert [p.name for p in added_biases(parameters.of(integer()), parameters.of(bare))] == ["b"]
     assert added_biases(parameters.of(integer()), parameters.of(exported())) == []
-    with pytest.raises(InputError, match=r"the graph is not one of this Keras model: 1 parameters of the graph have no partner: b \[3\]"):
+    with pytest.raises(InputError, match=r"the graph is not one of this Keras model: 1 parameter of the graph without a partner: b \[3\]"):
         wants(integer(), bare)
 
 
 def test_what_the_graph_lacks_is_named() -> None:
     given = exported(DENSE.replace(", float b", "").replace(", b)", ")"), w=(4, 3))
-    with pytest.raises(InputError, match=r"1 parameters of the Keras model have no partner: b \[3\]"):
+    with pytest.raises(InputError, match=r"1 parameter of the Keras model without a partner: b \[3\]"):
         wants(given, exported())
 
 

@@ -33,10 +33,12 @@ def integer() -> Any:
     model = io.from_text(TEXT)
     arrays = {"s": np.float32(0.5), "z": np.uint8(128), "w": CODES, "ws": SCALES, "wz": np.zeros(3, np.int8), "b": BIAS, "bs": SCALES / 2,
               "bz": np.zeros(3, np.int32)}
-    for value in [v for v in model.graph.inputs if v.name in arrays]:
+    inputs = {str(v.name): v for v in model.graph.inputs if v.name in arrays}
+    for name, value in inputs.items():
         model.graph.inputs.remove(value)
-        new = edit.add_initializer(model, f"{value.name}", arrays[str(value.name)])
-        value.replace_all_uses_with(new)
+        value.name = f"{name}/input"
+    for name, value in inputs.items():
+        value.replace_all_uses_with(edit.add_initializer(model, name, arrays[name]))
     return model
 
 
