@@ -52,7 +52,8 @@ def rebuild(model: Any, *, seed: int = 0, classes: int | None = None, size: Size
         rebuild_edits.set_size(config, model, size, report)
     if classes is not None or size is not None:
         rebuild_edits.drop_build_shapes(config)
-    for _ in range(rebuild_edits.free_submodels(config) if size is not None else 0):  # from the outermost to the innermost
+    depth = rebuild_edits.free_submodels(config, **report.numbers["input_size"]) if size is not None else 0
+    for _ in range(depth):  # from the outermost to the innermost
         with seeded(seed), _unfiltered():
             rebuild_edits.settle_submodels(config, _made(copy.deepcopy(config), model))  # Keras takes configurations apart
     with seeded(seed), _unfiltered():

@@ -187,15 +187,20 @@ def _set_shape(config: dict[str, Any], name: str, shape: list[Any]) -> None:
             told[key] = shape[1:] if key == "shape" else [told[key][0], *shape[1:]]
 
 
-def free_submodels(config: dict[str, Any]) -> int:
-    """Free the lengths of the inputs of submodels, whose size follows from what is in front of them; how deep they are nested."""
+def free_submodels(config: dict[str, Any], before: list[Any], after: list[Any], **more: Any) -> int:
+    """Free the lengths of the inputs of submodels, whose size follows from what is in front of them; how deep they are nested.
+
+    A submodel whose input was shaped like that of the model gets the new one at once: it may hold a dense layer, which needs to know.
+    """
     depth = 0
     for submodel in _submodels(config):
         for name, shape in list(_inputs(submodel)):
-            if len(shape) > 2:  # a vector has no size, and its length is what a dense layer takes
+            if shape[1:] == before[1:]:
+                _set_shape(submodel, name, after)
+            elif len(shape) > 2:  # a vector has no size, and its length is what a dense layer takes
                 depth = max(depth, 1)
                 _set_shape(submodel, name, [shape[0], *[None] * (len(shape) - 2), shape[-1]])
-        inside = free_submodels(submodel)
+        inside = free_submodels(submodel, before, after)
         depth = max(depth, inside + 1 if inside else 0)
     return depth
 

@@ -298,6 +298,13 @@ def test_a_submodel_in_the_middle_gets_what_arrives_there() -> None:
     assert np.asarray(made(np.ones((1, 16, 12, 2), np.float32))).shape == (1, 2)
 
 
+def test_a_whole_classifier_as_a_submodel() -> None:
+    whole = keras.Sequential([keras.Input((8, 8, 2)), layers.Flatten(), layers.Dense(3, name="head")], name="whole")
+    start = keras.Input((8, 8, 2))
+    made, _ = rebuild(keras.Model(start, whole(keras.Sequential([keras.Input((8, 8, 2)), layers.Rescaling(2.0)])(start))), size=parse("4x5"), classes=2)
+    assert made.get_layer("whole").get_layer("head").kernel.shape == (40, 2)
+
+
 def test_only_layers_are_marked_as_shared() -> None:
     model = image_model()
     marked: list[str] = []
