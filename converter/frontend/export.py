@@ -38,6 +38,7 @@ class Exported:
     places: Callable[[], Mapping[str, str]] = dict
 
 
+@base.no_collector()
 def export_graph(
     source: Any, stages: Stages, *, input_spec: Any = None, opset: int | None = None, unsafe: bool = False, axes: Mapping[str, str] | None = None,
 ) -> Exported:
