@@ -5,17 +5,20 @@
                                            come as a mark (converter.frontend.forms.recurrent); what is still a loop here is a cell, an
                                            activation or a precision that the operators do not have, and is to stay one
     the rewriters of LOOPS                 look for operators of TensorFlow 1, and each of them makes the graph anew several times to find none
+    the rewriters of NEEDED                look for patterns; where an operator that each of them begins with or holds is nowhere, there are none
+    run_rewriters                          makes the graph anew after every rewriter, those that are replaced too
+    resolve_functions                      translates the whole graph to see how functions are called, where there are no functions too
     Graph.reset_nodes                      asks of every input whether it is in the list of nodes
     Graph.extract_sub_graph_nodes          walks the graph once for every input, and joins what it found to a set that is copied each time
 
-With the weights as inputs the last two are quadratic in the number of layers. Of tf2onnx 1.17.
+With the weights as inputs the last two, but for what is done here, are quadratic in the number of layers. Of tf2onnx 1.17.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 REWRITERS = ("rewriter_lstm_tf2", "rewrite_gru_tf2")
@@ -23,6 +26,19 @@ LOOPS = ("rewrite_single_direction_lstm", "rewrite_bi_direction_lstm", "rewrite_
          "rewrite_custom_rnn_cell", "rewrite_generic_loop", "rewrite_cond")
 FIRST = frozenset({"LoopCond", *(f"{ref}{kind}" for ref in ("", "Ref") for kind in ("Enter", "Exit", "Merge", "NextIteration", "Switch"))})
 """Operators of loops and choices in TensorFlow 1; a saved model may still hold them."""
+FUSED = frozenset({"_FusedConv2D", "_FusedMatMul", "_FusedDepthwiseConv2dNative"})
+NEEDED: Mapping[str, frozenset[str]] = {
+    "rewrite_quantize_and_dequantize": frozenset({"QuantizeAndDequantizeV2", "QuantizeAndDequantizeV3", "QuantizeAndDequantizeV4"}),
+    "rewrite_fused_ops": FUSED, "rewrite_transpose": frozenset({"Range"}), "rewrite_flatten": frozenset({"Pack"}),
+    "rewrite_random_uniform": frozenset({"RandomUniform"}), "rewrite_random_uniform_fold_const": frozenset({"RandomUniform"}),
+    "rewrite_random_normal": frozenset({"RandomStandardNormal"}), "rewrite_dropout": frozenset({"RandomUniform", "RandomUniformLike"}),
+    "rewrite_conv_dilations": frozenset({"SpaceToBatchND"}),
+    "rewrite_eye": frozenset({"MatrixDiag", "MatrixDiagV3", "MatrixSetDiag", "MatrixSetDiagV3"}),
+    "rewrite_leakyrelu": frozenset({"Maximum"}), "rewrite_thresholded_relu": frozenset({"Greater"}), "rewrite_conv2d_with_pad": frozenset({"Pad"}),
+    "rewrite_biasadd_with_conv2d": FUSED | {"BiasAdd"}, "rewrite_layer_normalization": frozenset({"Rsqrt"}), "rewrite_gemm": FUSED | {"MatMul"},
+    "rewrite_ragged_variant_shape": frozenset({"RaggedTensorToVariant"}),
+}
+"""A rewriter finds nothing in a graph without one of these; those of FUSED become others before the last rewriters run."""
 _LOCK = threading.RLock()
 
 
@@ -32,10 +48,10 @@ def amended(operators: Collection[str]) -> Iterator[None]:
     from tf2onnx import tfonnx
     from tf2onnx.graph import Graph
 
-    idle = REWRITERS if FIRST.intersection(operators) else REWRITERS + LOOPS
     with _LOCK:
-        changes = [*((tfonnx, name, _nothing) for name in idle), (Graph, "reset_nodes", _resetting(Graph.reset_nodes)),
-                   (Graph, "extract_sub_graph_nodes", _extracted)]
+        changes = [*((tfonnx, name, _nothing) for name in _idle(operators)), (tfonnx, "run_rewriters", _running(tfonnx.run_rewriters)),
+                   (tfonnx, "resolve_functions", _resolving(tfonnx.resolve_functions)),
+                   (Graph, "reset_nodes", _resetting(Graph.reset_nodes)), (Graph, "extract_sub_graph_nodes", _extracted)]
         originals = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
         for owner, name, change in changes:
             setattr(owner, name, change)
@@ -44,6 +60,26 @@ def amended(operators: Collection[str]) -> Iterator[None]:
         finally:
             for owner, name, original in originals:
                 setattr(owner, name, original)
+
+
+def _idle(operators: Collection[str]) -> list[str]:
+    """Rewriters that are not to do anything, or cannot."""
+    loops = () if FIRST.intersection(operators) else LOOPS
+    return [*REWRITERS, *loops, *(name for name, needed in NEEDED.items() if not needed.intersection(operators))]
+
+
+def _running(original: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any], None]:
+    def run_rewriters(graph: Any, rewriters: Iterable[Any], continue_on_error: Any) -> None:
+        original(graph, [rewriter for rewriter in rewriters if rewriter is not _nothing], continue_on_error)
+
+    return run_rewriters
+
+
+def _resolving(original: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
+    def resolve_functions(graph: Any) -> list[Any]:
+        return original(graph) if graph._functions else []
+
+    return resolve_functions
 
 
 def _nothing(graph: Any, operations: Any) -> Any:

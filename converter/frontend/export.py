@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import onnx_ir as ir
@@ -27,16 +28,18 @@ class Exported:
         runner: the Keras model it came from, ready to run; None for a graph that came from an ONNX file.
         report: what was done, and the parity that was measured.
         name: name of the Keras model.
-        places: place of every Keras variable in a weights file to its name (``frontend.variables``).
+        places: asks the Keras model for the place of every variable in a weights file to its name (``frontend.variables``); Keras walks all that
+            the model consists of for that, so it is asked only where the answer is kept.
     """
 
     graph: ir.Model
     runner: KerasRunner | None
     report: Report
     name: str
-    places: Mapping[str, str] = field(default_factory=dict)
+    places: Callable[[], Mapping[str, str]] = dict
 
 
+@base.no_collector()
 def export_graph(
     source: Any, stages: Stages, *, input_spec: Any = None, opset: int | None = None, unsafe: bool = False, axes: Mapping[str, str] | None = None,
 ) -> Exported:
@@ -66,7 +69,7 @@ def export_graph(
         report.warnings.append("no output depends on the input, for the inputs that were tried: being equal to Keras proves little "
                                "(untrained weights?)")
     report.done.append(f"equal to Keras: largest error {report.numbers['parity']['relative']:.1e} of the output range")
-    return Exported(graph, runner, report, str(model.name), variables.places(model))
+    return Exported(graph, runner, report, str(model.name), partial(variables.places, model))
 
 
 def to_graph(

@@ -1,8 +1,8 @@
 """Layers and functions that arrive in the graph as one node each, to be replaced by the operator that ONNX has for them.
 
 While a model is traced, such a layer does not run its own code: it leaves one opaque node, a mark, that reads its tensors and
-weights and has the shapes of its outputs. For TensorFlow it is a Python function that is never run, for tf2onnx an operator that it does
-not know and passes on. :func:`expand` puts the operators in its place, for the opset at hand.
+weights and has the shapes of its outputs. For TensorFlow it is a Python function that nobody has registered, since it never runs, for
+tf2onnx an operator that it does not know and passes on. :func:`expand` puts the operators in its place, for the opset at hand.
 """
 
 from __future__ import annotations
@@ -59,14 +59,10 @@ class Tracing:
         self.marks.append(Mark(form, facts))
         inputs = [self.tf.convert_to_tensor(tensor) for tensor in tensors]
         flat = self.keras.tree.flatten(outputs)
-        results = self.tf.numpy_function(_never_run, inputs, [self.tf.as_dtype(y.dtype) for y in flat], stateful=False, name=f"{MARK}{index}")
+        results = self.tf.raw_ops.PyFuncStateless(input=inputs, token=MARK, Tout=[self.tf.as_dtype(y.dtype) for y in flat], name=f"{MARK}{index}")
         for result, y in zip(results, flat, strict=True):
             result.set_shape(y.shape)
         return self.keras.tree.pack_sequence_as(outputs, results)
-
-
-def _never_run(*_: Any) -> Any:
-    raise AssertionError("a mark is replaced before anything runs")
 
 
 @contextlib.contextmanager

@@ -94,14 +94,15 @@ class KerasRunner:
     def _called(self, given: list[Any]) -> Any:
         import tensorflow as tf
 
-        try:
+        with _as_written(tf):
+            try:
+                return self._traced(given)(*given)
+            except tf.errors.OpError as error:
+                if self._compiled or not GPU_ONLY.search(str(error)):
+                    raise
+            self._compiled = True
+            self._functions.clear()
             return self._traced(given)(*given)
-        except tf.errors.OpError as error:
-            if self._compiled or not GPU_ONLY.search(str(error)):
-                raise
-        self._compiled = True
-        self._functions.clear()
-        return self._traced(given)(*given)
 
     @contextlib.contextmanager
     def _state(self, feeds: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
@@ -115,6 +116,18 @@ class KerasRunner:
         finally:
             for k, array in zip(self._kept, before, strict=True):
                 k.variable.assign(array)
+
+
+@contextlib.contextmanager
+def _as_written(tf: Any) -> Iterator[None]:
+    """While it is open, TensorFlow runs functions operator by operator as Keras wrote them: to look for something better takes it longer than
+    it takes to run a function a few times, and what it finds keeps more in memory."""
+    before = tf.config.optimizer.get_experimental_options()["disable_meta_optimizer"]
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
 
 
 def _where(error: Exception) -> str:

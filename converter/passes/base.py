@@ -61,7 +61,7 @@ def run(model: ir.Model, steps: Sequence[GraphPass], instruments: Iterable[Instr
     """Run ``steps`` in order on ``model``, in place; returns the number of changes by pass name."""
     observers = list(instruments)
     changes: dict[str, int] = {}
-    with _no_collector():
+    with no_collector():
         for step in steps:
             for observer in observers:
                 observer.before(step, model)
@@ -73,7 +73,7 @@ def run(model: ir.Model, steps: Sequence[GraphPass], instruments: Iterable[Instr
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
+def no_collector() -> Iterator[None]:
     """Pause the search for cyclic garbage: it walks the whole graph again and again, 10 to 20 % of the time on 20,000 nodes.
 
     What was made meanwhile counts as old afterwards, or the next search would begin with all of it; it is freed like anything old.

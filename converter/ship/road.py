@@ -205,7 +205,7 @@ def _manifest(order: Order, exported: Exported, quantized: Quantized, report: Re
         name=exported.name, files={}, target=order.target.to_json(), inputs=inputs, outputs=outputs,
         preprocessing="none beside what the model itself contains: feed what the Keras model takes",
         recipe=order.recipe.to_json(), tensors=bundle.tensors(quantized), weights=bundle.weights(quantized), folds=bundle.folds(exported.graph),
-        places=dict(exported.places), statistics=bundle.statistics(quantized),
+        places=dict(exported.places()), statistics=bundle.statistics(quantized),
         verdict=report.verdict.value if report.verdict else "", reasons=tuple(report.reasons),
         gates={**order.gates.to_json(), "metric": order.metric}, metrics=numbers, versions=versions(), machine=machine(),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tf2onnx import tfonnx
 from tf2onnx.graph import Graph
+from tf2onnx.graph_matcher import GraphMatcher
 
 from converter.frontend import amended
 from tests.coverage.ops import Call
@@ -28,7 +29,7 @@ def test_cells_that_look_like_an_lstm_and_precisions_that_it_does_not_have_stay_
 
 
 def used() -> dict[str, Any]:
-    return {**{name: getattr(tfonnx, name) for name in (*amended.REWRITERS, *amended.LOOPS)},
+    return {**{name: getattr(tfonnx, name) for name in (*amended.REWRITERS, *amended.LOOPS, "run_rewriters", "resolve_functions")},
             **{name: getattr(Graph, name) for name in ("reset_nodes", "extract_sub_graph_nodes")}}
 
 
@@ -48,6 +49,40 @@ def test_loops_of_tensorflow_1_are_still_looked_for(operator: str) -> None:
     with amended.amended(["MatMul", operator]):
         now = used()
     assert all(now[name] is before[name] for name in amended.LOOPS) and now["rewrite_gru_tf2"] is not before["rewrite_gru_tf2"]
+
+
+@pytest.mark.parametrize("name", sorted(amended.NEEDED))
+def test_a_rewriter_is_left_out_only_where_none_of_its_patterns_can_match(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    patterns: list[Any] = []
+    monkeypatch.setattr(GraphMatcher, "match_ops", lambda self, ops: patterns.append(self._pattern) or [])
+    getattr(tfonnx, name)(Graph([], output_shapes={}, dtypes={}, opset=18), [])
+    assert patterns or name == "rewrite_fused_ops"
+    assert all(any(kinds <= amended.NEEDED[name] for kinds in wanted(pattern)) for pattern in patterns)
+
+
+def wanted(pattern: Any) -> list[set[str]]:
+    """For every node of a pattern of tf2onnx the types that it may have."""
+    return [set(str(pattern.op_type).split("|")), *(kinds for given in pattern.inputs for kinds in wanted(given))]
+
+
+def test_a_rewriter_is_asked_where_its_operator_is() -> None:
+    ran: list[str] = []
+    with amended.amended(["BiasAdd"]):
+        tfonnx.run_rewriters(graph(), [getattr(tfonnx, name) for name in amended.NEEDED] + [lambda g, ops: ran.append("ours") or ops], False)
+        left = {name for name in amended.NEEDED if getattr(tfonnx, name) is not amended._nothing}
+    assert (left, ran) == ({"rewrite_biasadd_with_conv2d"}, ["ours"])
+
+
+def test_functions_are_looked_for_where_there_are_some() -> None:
+    @tf.function(autograph=False)
+    def outer(x: Any) -> Any:
+        return tf.while_loop(lambda y: tf.reduce_sum(y) < 9, lambda y: (y + 1,), (x,))[0]
+
+    plain = tf.function(lambda x: x + 1, autograph=False).get_concrete_function(tf.TensorSpec((2,))).graph
+    loop = outer.get_concrete_function(tf.TensorSpec((2,))).graph
+    before = len(tfonnx.resolve_functions(plain)), len(tfonnx.resolve_functions(loop))
+    with amended.amended([]):
+        assert (len(tfonnx.resolve_functions(plain)), len(tfonnx.resolve_functions(loop))) == before == (0, 2)
 
 
 def both_ways(graph: Graph, outputs: list[str], **options: Any) -> tuple[set[str], set[str]]:

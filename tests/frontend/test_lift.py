@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from onnxscript import version_converter
 
 from converter.errors import UsageError
-from converter.frontend.lift import lift
+from converter.frontend.lift import ADAPTED, lift
+from converter.frontend.lower import OPSETS
 from converter.graph import query
 from tests.frontend.building import IMAGE, branches, export, layers
 from tests.quantize.graphs import graph
@@ -31,3 +33,25 @@ def test_a_graph_that_is_there_stays_as_it_is() -> None:
     model = graph("(float[N,4] x) => (float[N,4] y)", "y = Relu(x)")
     lift(model, 18)
     assert (query.opset(model), model.ir_version) == (18, 8)
+
+
+def test_onnxscript_rewrites_no_operator_that_we_do_not_know_of() -> None:
+    from onnxscript.version_converter import _version_converter as theirs
+
+    upwards = {name for domain, name, version, up in theirs.registry.op_adapters if domain == "" and up and 18 <= version < max(OPSETS)}
+    assert upwards == ADAPTED
+
+
+def test_without_such_an_operator_only_the_opset_changes() -> None:
+    text = "(float[N,4] x) => (float[N,4] y)", "y = Relu(x) z = Neg(y)"
+    ours, theirs = graph(*text), graph(*text)
+    lift(ours, 23)
+    version_converter.convert_version(theirs, 23)
+    assert [n.op_type for n in ours.graph] == [n.op_type for n in theirs.graph] == ["Relu"]
+    assert ours.opset_imports == theirs.opset_imports and (query.opset(ours), ours.ir_version) == (23, 11)
+
+
+def test_an_operator_with_other_settings_later_is_rewritten() -> None:
+    model = graph("(float[1,1,4,4] x, float[1,2,2,2] g) => (float[1,1,2,2] y)", 'y = GridSample <mode = "bilinear"> (x, g)')
+    lift(model, 23)
+    assert query.attributes(model.graph[0])["mode"] == "linear"
