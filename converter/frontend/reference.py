@@ -121,7 +121,8 @@ class KerasRunner:
 @contextlib.contextmanager
 def _as_written(tf: Any) -> Iterator[None]:
     """While it is open, TensorFlow runs functions operator by operator as Keras wrote them: to look for something better takes it longer than
-    it takes to run a function a few times, and what it finds keeps more in memory."""
+    it takes to run a function a few times, and what it finds keeps more in memory.
+    """
     before = tf.config.optimizer.get_experimental_options()["disable_meta_optimizer"]
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     try:
