@@ -21,6 +21,7 @@ from converter.spec.report import Report, Verdict
 from converter.targets import TARGETS
 from converter.transfer import listing, parameters
 from converter.transfer.copy import copy, described
+from converter.transfer.folded import copy_through
 from converter.transfer.match import Matches, match
 from converter.transfer.refit import encode_again
 from converter.verify import compare
@@ -57,7 +58,7 @@ def run(order: Order, stages: Stages) -> Report:
     _check(order, into_bundle)
     donor, recipient = donors.open_graph(order.donor, stages, unsafe=order.unsafe), donors.open_graph(order.recipient, stages)
     with stages.stage("match"):
-        donor, found = _matched(order, donor, recipient)
+        donor, found, clean = _matched(order, donor, recipient)
     report.numbers["model"] = {"name": f"{donors.called(order.donor)} into {order.recipient}", "source": donors.called(order.donor)}
     listing.listed(found, report)
     wrong = listing.problems(found)
@@ -71,10 +72,12 @@ def run(order: Order, stages: Stages) -> Report:
     if not found.pairs:
         raise InputError(f"nothing of the donor fits the recipient: {'; '.join(wrong) or 'no parameter is selected'}")
     if into_bundle:
+        if clean is not None:
+            raise InputError(f"the float graph of the bundle is not clean, and only its clean form fits the donor; ship {order.recipient} again")
         made = _into_bundle(order, order.out, donor, recipient, found, report, stages)
         _save_map(order, found, made)
         return made
-    _changed(order, donor, recipient, found, report, stages)
+    _changed(order, donor, recipient, found, report, stages, clean)
     with stages.stage("write"):
         size = atomic.write_file(order.out, lambda file: io.save(recipient, file))
     report.done.append(f"wrote {order.out}, {size:,} bytes")
@@ -99,14 +102,14 @@ def _check(order: Order, into_bundle: bool) -> None:
         read.add(str(place.resolve()))
 
 
-def _matched(order: Order, donor: ir.Model, recipient: ir.Model) -> tuple[ir.Model, Matches]:
-    """The donor's graph, cleaned where more of it fits then, and its match."""
-    theirs = parameters.of(recipient)
+def _matched(order: Order, donor: ir.Model, recipient: ir.Model) -> tuple[ir.Model, Matches, ir.Model | None]:
+    """The donor's graph, cleaned where more of it fits then; its match; and the clean form of the recipient where that is what fits."""
+    def best(into: ir.Model) -> tuple[ir.Model, Matches]:
+        theirs = parameters.of(into)
+        return donors.best_match(donor, lambda graph: match(
+            parameters.of(graph), theirs, by=order.by, mapping=order.mapping, select=order.select, exclude=order.exclude))
 
-    def attempt(graph: ir.Model) -> Matches:
-        return match(parameters.of(graph), theirs, by=order.by, mapping=order.mapping, select=order.select, exclude=order.exclude)
-
-    return donors.best_match(donor, attempt)
+    return donors.best_recipient(recipient, best)
 
 
 def _save_map(order: Order, found: Matches, report: Report) -> None:
@@ -120,11 +123,17 @@ def _save_map(order: Order, found: Matches, report: Report) -> None:
         report.done.append(f"wrote the map {order.save_map}")
 
 
-def _changed(order: Order, donor: ir.Model, recipient: ir.Model, found: Matches, report: Report, stages: Stages) -> None:
+def _changed(
+    order: Order, donor: ir.Model, recipient: ir.Model, found: Matches, report: Report, stages: Stages, clean: ir.Model | None = None,
+) -> None:
     """Copy into ``recipient``, in place, and hold the result to the donor."""
     before = recipient.clone()
     with stages.stage("copy"):
-        described(copy(recipient, parameters.of(recipient), found.pairs, factor=order.factor, grid=order.grid), report)
+        if clean is None:
+            described(copy(recipient, parameters.of(recipient), found.pairs, factor=order.factor, grid=order.grid), report)
+        else:
+            described(copy_through(recipient, clean, found.pairs, factor=order.factor), report)
+            report.done.append("the recipient's BatchNorm and other folds keep their numbers; the weights in front of them took up the rest")
         io.check(recipient)
     with stages.stage("verify"):
         _prove(order, donor, before, recipient, found, report)

@@ -78,5 +78,27 @@ def best_match(donor: ir.Model, attempt: Callable[[ir.Model], Matches]) -> tuple
     return donor, first
 
 
+def best_recipient(
+    recipient: ir.Model, best: Callable[[ir.Model], tuple[ir.Model, Matches]]
+) -> tuple[ir.Model, Matches, ir.Model | None]:
+    """The best match with the recipient as it is, or, where more fits then, with its clean form, which is the third value in that case."""
+    first: tuple[ir.Model, Matches] | None = None
+    refused: ConverterError | None = None
+    try:
+        first = best(recipient)
+    except (InputError, UsageError) as error:
+        refused = error
+    if not (first is not None and first[1].is_whole) and not is_integer(recipient):
+        with suppress(InputError, UsageError, ConversionError):
+            clean = cleaned(recipient)
+            second = best(clean)
+            if first is None or _worth(second[1]) > _worth(first[1]):
+                return (*second, clean)
+    if first is None:
+        assert refused is not None
+        raise refused
+    return (*first, None)
+
+
 def _worth(found: Matches) -> int:
     return len(found.pairs) - len(listing.problems(found))

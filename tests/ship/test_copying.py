@@ -14,7 +14,9 @@ import pytest
 import converter
 from converter.errors import ConversionError, ConverterError, InputError, ParityError, UsageError, VerdictError
 from converter.graph import io
+from converter.ship.donors import cleaned
 from converter.spec.report import Verdict
+from converter.transfer import parameters
 from converter.verify.session import Session
 from tests.frontend.building import layers, left_over, stir
 from tests.quantize.graphs import graph, quantized, weights
@@ -340,3 +342,39 @@ def test_what_is_read_or_exists_is_not_written_over(pair: tuple[Path, Path, Path
         converter.copy_weights(donor, recipient, out)
     converter.copy_weights(donor, recipient, out, force=True)
     assert out.stat().st_size > 1000
+
+
+def test_into_a_recipient_with_batchnorm_of_its_own(tmp_path: Path) -> None:
+    """The recipient keeps the statistics, its kernel takes up the rest; and gets back what it had."""
+    donor, recipient, out = saved(network(1), tmp_path / "donor.onnx"), saved(batchnorm(7), tmp_path / "bn.onnx"), tmp_path / "out.onnx"
+    report = converter.copy_weights(donor, recipient, out)
+    np.testing.assert_allclose(run(out), run(donor), rtol=0, atol=1e-5 * np.ptp(run(donor)))
+    before, after = (io.load(path).graph.initializers for path in (recipient, out))
+    same = {name for name in before if np.array_equal(before[name].const_value.numpy(), after[name].const_value.numpy())}
+    assert same == {"gamma", "mean", "var"} and sorted(report.numbers["changed"]) == ["beta", "c", "v", "w"]
+    converter.copy_weights(recipient, out, tmp_path / "back.onnx")
+    assert io.load(tmp_path / "back.onnx").graph.initializers["w"].const_value.numpy().tobytes() == before["w"].const_value.numpy().tobytes()
+
+
+def test_a_channel_that_batchnorm_shuts_cannot_take_weights(tmp_path: Path) -> None:
+    shut = batchnorm(7)
+    gamma = shut.graph.initializers["gamma"]
+    numbers = gamma.const_value.numpy().copy()  # type: ignore[union-attr]
+    numbers[3] = 0
+    gamma.const_value = ir.Tensor(numbers, name="gamma")
+    donor, recipient = saved(network(1), tmp_path / "donor.onnx"), saved(shut, tmp_path / "bn.onnx")
+    before = left_over(tmp_path)
+    with pytest.raises(ConversionError, match="gamma"):
+        converter.copy_weights(donor, recipient, tmp_path / "out.onnx")
+    assert left_over(tmp_path) == before
+
+
+def test_a_share_through_batchnorm(tmp_path: Path) -> None:
+    donor, recipient, out = saved(network(1), tmp_path / "donor.onnx"), saved(batchnorm(7), tmp_path / "bn.onnx"), tmp_path / "out.onnx"
+    converter.copy_weights(donor, recipient, out, factor=0.25)
+    own = {p.role + p.family: p.read() for p in parameters.of(cleaned(batchnorm(7)))}
+    made = {p.role + p.family: p.read() for p in parameters.of(cleaned(io.load(out)))}
+    theirs = {p.role + p.family: p.read() for p in parameters.of(network(1))}
+    assert own.keys() == made.keys() == theirs.keys()
+    for name in own:
+        np.testing.assert_allclose(made[name], 0.25 * theirs[name] + 0.75 * own[name], atol=1e-5)
