@@ -17,6 +17,7 @@ from converter.errors import ConversionError, ConverterError, InputError, UsageE
 from converter.graph import io
 from converter.spec.report import Report, Verdict
 from converter.verify.session import Session
+from tests.arrays import load
 from tests.ship import tiny
 
 VERBS = ("bench", "clone", "copy_weights", "diff", "export", "graft", "inspect", "quantize", "refit", "replay", "restore", "ship", "verify")
@@ -118,8 +119,8 @@ def test_quantize_takes_up_statistics(onnx_file: Path, tmp_path: Path) -> None:
 def test_two_inputs_and_two_outputs(two: Path, calib: Any, tmp_path: Path) -> None:
     bundle = converter.ship(two, tmp_path / "out", calib=calib)
     assert [i["name"] for i in bundle.manifest.inputs] == ["left", "right"] and [o["name"] for o in bundle.manifest.outputs] == ["sum", "side"]
-    golden = np.load(bundle.path / "golden.npz")
-    assert sorted(golden.files) == ["float/side", "float/sum", "input/left", "input/right", "integer/side", "integer/sum"]
+    golden = load(bundle.path / "golden.npz")
+    assert sorted(golden) == ["float/side", "float/sum", "input/left", "input/right", "integer/side", "integer/sum"]
     assert bundle.report is not None and set(bundle.report.numbers["fidelity"]["fused"]["outputs"]) == {"sum", "side"}
     assert converter.replay(bundle.path).verdict is Verdict.YES
 
@@ -200,9 +201,9 @@ def test_ship_a_live_keras_model(keras_model: Any, tmp_path: Path) -> None:
     x = inputs(32)
     labels = keras_model.predict(x, verbose=0)[0].argmax(-1)
     bundle = converter.ship(keras_model, tmp_path / "out", calib=x, eval={**x, "y": labels}, metric="top1", max_drop=30)
-    golden = np.load(bundle.path / "golden.npz")
+    golden = load(bundle.path / "golden.npz")
     outputs = [f"{kind}/{name}" for kind in ("keras", "float", "integer") for name in ("classes", "box")]
-    assert sorted(golden.files) == sorted(["input/image", "input/extra", *outputs])
+    assert sorted(golden) == sorted(["input/image", "input/extra", *outputs])
     for name in ("classes", "box"):
         assert np.allclose(golden[f"keras/{name}"], golden[f"float/{name}"], atol=1e-4)
         assert 0 < np.abs(golden[f"float/{name}"] - golden[f"integer/{name}"]).max() < 0.3

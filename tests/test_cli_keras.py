@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.arrays import load
 from tests.ship import tiny
 from tests.ship.tiny import failed, run
 
@@ -117,8 +118,8 @@ def test_ship_shows_nothing_of_tensorflow(folder: Path, tmp_path: Path) -> None:
     assert again.exit_code == 0
     assert all(line.split(":")[0] in ("load", "trace", "lower", "clean", "parity", "plan", "calibrate", "quantize", "verify", "time", "write")
                for line in again.stderr.splitlines()), again.stderr
-    golden = np.load(tmp_path / "out2" / "golden.npz")
-    assert {name.split("/")[0] for name in golden.files} == {"input", "keras", "float", "integer"}
+    golden = load(tmp_path / "out2" / "golden.npz")
+    assert {name.split("/")[0] for name in golden} == {"input", "keras", "float", "integer"}
 
 
 def test_a_factory(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

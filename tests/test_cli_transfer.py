@@ -1,4 +1,4 @@
-"""``converter transfer copy`` as a user types it: tables, exit codes, what goes to which stream, and no file where anything is wrong."""
+"""``converter transfer copy`` and ``refit`` as a user types them: tables, exit codes, which stream, and no file where anything is wrong."""
 
 from __future__ import annotations
 
@@ -116,3 +116,45 @@ def test_names_that_disagree_are_told_with_the_way_out(files: dict[str, Path]) -
     failed(run(*arguments), 2, r"names and structure disagree: dense2_kernel \[5, 3\] of the donor is by name dense2_kernel \[6, 5\], by its place "
            r"dense3_kernel \[5, 3\].*--by name or --by structure")
     assert run(*arguments, "--by", "structure").exit_code == 0
+
+
+# --- refit
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A bundle, its Keras model, the same with other weights, and data."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("shipped")
+    keras.utils.set_random_seed(0)
+    start = keras.Input((64,), name="x")
+    net = keras.Model(start, keras.layers.Dense(10)(keras.layers.Dense(64, activation="relu")(start)))
+    x = np.random.default_rng(0).normal(size=(32, 64)).astype(np.float32)
+    found = {name: folder / file for name, file in (("old", "old.keras"), ("new", "new.weights.h5"), ("data", "data.npz"), ("bundle", "bundle"))}
+    net.save(found["old"])
+    np.savez(found["data"], x=x)
+    assert run("ship", found["old"], "--calib", found["data"], "-o", found["bundle"]).exit_code == 0
+    for v in net.variables:
+        v.assign(np.asarray(v) * 1.01)
+    net.save_weights(found["new"])
+    return found
+
+
+def test_refit_writes_a_bundle_that_replays(shipped: dict[str, Path], tmp_path: Path) -> None:
+    result = run("transfer", "refit", shipped["new"], shipped["bundle"], "-o", tmp_path / "out", "--calib", shipped["data"], "--session-check",
+                 "--report", tmp_path / "report")
+    assert result.exit_code == 0, result.stderr
+    assert "tensors have new values" in result.stdout and "activation ranges checked on 32 samples" in result.stdout
+    assert "a session on the written file gives what was verified" in result.stdout and f"bundle: {tmp_path / 'out'}" in result.stdout
+    assert run("replay", tmp_path / "out").exit_code == 0 and (tmp_path / "report" / "report.html").is_file()
+    told = json.loads(run("transfer", "refit", shipped["new"], shipped["bundle"], "-o", tmp_path / "again", "--json").stdout)
+    assert told["stage"] == "refit" and told["numbers"]["changed"] > 0 and "drift" not in told["numbers"]
+
+
+def test_refit_that_is_refused_leaves_nothing(shipped: dict[str, Path], tmp_path: Path) -> None:
+    before = left_over(tmp_path)
+    for arguments, text in (((shipped["data"], shipped["bundle"]), "data.npz"), ((shipped["new"], tmp_path / "none"), "is not a bundle"),
+                            ((shipped["new"], shipped["bundle"], "--recalibrate"), "calibration data are needed")):
+        failed(run("transfer", "refit", *arguments, "-o", tmp_path / "out"), 2, text)
+    assert left_over(tmp_path) == before

@@ -104,7 +104,27 @@ def verdict_code(report: Any, strict: bool = False) -> int:
     return int(value == "no" or (strict and value == "undecided"))
 
 
-def refused(error: VerdictError, folder: Path, as_json: bool, quiet: bool) -> int:
+def bundled(make: Callable[[Any], Any], out: Path, report_dir: Path | None, as_json: bool, quiet: bool, debug: bool) -> int:
+    """Let ``make``, which is given a listener, make a bundle; show its report, or why there is none, and give the exit code."""
+    from converter.ship import report_files
+
+    report_files.check(report_dir)
+    try:
+        with console.working(quiet or as_json, debug) as progress:
+            bundle = make(progress)
+    except VerdictError as error:
+        if error.report is None:
+            raise
+        return _refused(error, report_dir or out.with_name(f"{out.name}.report"), as_json, quiet)
+    if report_dir is not None and bundle.report is not None:
+        report_files.write(bundle.report, report_dir)
+    finish(bundle.report, as_json, quiet)
+    if not (as_json or quiet):
+        click.echo(f"bundle: {bundle.path}\nreport: {bundle.path / 'report.html'}")
+    return 0
+
+
+def _refused(error: VerdictError, folder: Path, as_json: bool, quiet: bool) -> int:
     """Say why nothing was shipped; a report that cannot be written does not change the verdict."""
     from converter.ship import report_files
 

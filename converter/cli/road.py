@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from converter import console
-from converter.cli.base import DATA, SHIP, common, finish, model_options, refused, verb
-from converter.errors import VerdictError
+from converter.cli.base import DATA, SHIP, bundled, common, finish, model_options, verb
 
 
 @verb(SHIP, DATA)
@@ -36,23 +35,10 @@ def ship(model: str, evaluation: str | None, report_dir: Path | None, as_json: b
     MODEL is a .keras or .h5 file, module:factory, or a float .onnx file. Nothing appears at -o unless the verdict allows it.
     """
     from converter import api
-    from converter.ship import report_files
 
-    out = options.pop("out")
-    report_files.check(report_dir)
-    try:
-        with console.working(quiet or as_json, debug) as progress:
-            bundle = api.ship(model, out, eval=evaluation, progress=progress, command=click.get_current_context().obj, **options)
-    except VerdictError as error:
-        if error.report is None:
-            raise
-        return refused(error, report_dir or out.with_name(f"{out.name}.report"), as_json, quiet)
-    if report_dir is not None and bundle.report is not None:
-        report_files.write(bundle.report, report_dir)
-    finish(bundle.report, as_json, quiet)
-    if not (as_json or quiet):
-        click.echo(f"bundle: {bundle.path}\nreport: {bundle.path / 'report.html'}")
-    return 0
+    out, command = options.pop("out"), click.get_current_context().obj
+    return bundled(lambda progress: api.ship(model, out, eval=evaluation, progress=progress, command=command, **options),
+                   out, report_dir, as_json, quiet, debug)
 
 
 @verb("converter export model.keras -o float.onnx")

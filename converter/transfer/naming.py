@@ -91,8 +91,10 @@ def read_map(path: str | Path) -> dict[str, str]:
         told = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is neither JSON nor YAML: {' '.join(str(error).split())[:200]}") from error
-    if not isinstance(told, dict) or not all(isinstance(name, str) for pair in told.items() for name in pair):
-        raise InputError(f"{path} must be one object of names of the donor to names of the recipient; received a {type(told).__name__}")
+    wrong = [f"{a!r}: {b!r}" for a, b in told.items() if not isinstance(a, str) or not isinstance(b, str)] if isinstance(told, dict) else []
+    if wrong or not isinstance(told, dict):
+        raise InputError(f"{path} must be one object of names of the donor to names of the recipient; received "
+                         + (known(wrong, 5) if wrong else f"a {type(told).__name__}"))
     return dict(told)
 
 

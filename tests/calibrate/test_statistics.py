@@ -14,6 +14,7 @@ from converter.calibrate import Statistics, store
 from converter.calibrate.statistics import PATTERNS, SAMPLED, WAITING
 from converter.errors import InputError
 from converter.spec.quant import Array
+from tests.arrays import load
 
 VALUES = st.floats(-(2.0**20), 2.0**20, width=32)
 
@@ -90,7 +91,7 @@ def test_a_file_that_is_no_statistics_file_is_refused(tmp_path: Path, content: b
 def test_a_file_with_a_part_missing_or_of_another_length_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "seen.npz"
     store.save(path, {"a": seen(np.ones((2, 3), np.float32), 1)})
-    arrays = dict(np.load(path))
+    arrays = load(path)
     for broken in ({k: v for k, v in arrays.items() if k != "a|counts"}, {**arrays, "a|counts": np.zeros(7, np.int64)},
                    {**arrays, "a|limbs": np.zeros((2, 5), np.int64)}, {**arrays, "a|samples": np.zeros(0, np.int64)}):
         np.savez(path, **broken)

@@ -14,6 +14,7 @@ from converter.graph import io
 from converter.progress import SILENT, Stages
 from converter.quantize.road import Quantized, layer_rows, quantize_graph, saturation_numbers, tensor_rows
 from converter.spec.recipe import Recipe
+from tests.arrays import load
 from tests.quantize.graphs import TARGET, Arrays, data, graph, weights
 
 BODY = "[a] c = Conv(x, w, b)\n [r] r = Relu(c)\n [d] y = Conv<group = 4>(r, v, b)"
@@ -52,7 +53,7 @@ def test_the_statistics_file_is_the_same_byte_for_byte(model: ir.Model, tmp_path
     for path in paths:
         run(model, statistics=path)
     assert list(store.load(paths[0])) == list(store.load(paths[1]))
-    first, second = (dict(np.load(path)) for path in paths)
+    first, second = (load(path) for path in paths)
     assert all(np.array_equal(first[k], second[k]) for k in first)
 
 

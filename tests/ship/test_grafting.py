@@ -16,6 +16,7 @@ from converter.errors import InputError, ParityError, UsageError
 from converter.graph import edit, io
 from converter.ship import grafting
 from converter.verify.session import Session
+from tests.arrays import load
 from tests.quantize.graphs import graph, weights
 from tests.ship import tiny
 from tests.transfer.grafting import backbone, head, names, sequence
@@ -224,8 +225,8 @@ def fashion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = keras.models.load_model(MODELS / "fashion_cnn.keras")
     features = keras.Input(model.get_layer("pool").output.shape[1:], name="features")
     parts = {"backbone": keras.Model(model.input, model.get_layer("pool").output), "head": keras.Model(features, model.get_layer("logits")(features))}
-    images = np.load(MODELS / "fashion_calib.npz")["x"][:64]
-    np.savez(folder / "images.npz", image=np.load(MODELS / "fashion_eval.npz")["x"][:200])
+    images = load(MODELS / "fashion_calib.npz")["x"][:64]
+    np.savez(folder / "images.npz", image=load(MODELS / "fashion_eval.npz")["x"][:200])
     calib = {"backbone": {"image": images}, "head": {"features": parts["backbone"].predict(images, verbose=0)}}
     for name, part in parts.items():
         converter.export(part, folder / f"{name}.onnx")
@@ -239,7 +240,7 @@ def test_a_ten_class_head_on_a_backbone_shipped_apart(fashion: Path, first: str,
     """Output equals running the parts in sequence; of integer parts within one step of the grid at the seam, as the head passes it on."""
     files = [fashion / f"{name}{kind}.onnx" for name, kind in (("head", second), ("backbone", first))]
     report = converter.graft(*files, tmp_path / "out.onnx", at="pool", data=fashion / "images.npz")
-    x = {"image": np.load(fashion / "images.npz")["image"]}
+    x = {"image": load(fashion / "images.npz")["image"]}
     for optimise in (True, False):
         backbone, head, joined = (Session(path, optimise=optimise) for path in (files[1], files[0], tmp_path / "out.onnx"))
         (seam,) = backbone.run(x).values()
@@ -278,7 +279,7 @@ def test_the_same_backbone_under_the_shipped_head_changes_nothing(fashion: Path,
 
 
 def test_a_bundle_stands_for_its_integer_graph(quick: None, fashion: Path, tmp_path: Path) -> None:
-    calib = {"image": np.load(MODELS / "fashion_calib.npz")["x"][:32]}
+    calib = {"image": load(MODELS / "fashion_calib.npz")["x"][:32]}
     shipped = converter.ship(fashion / "backbone.onnx", tmp_path / "bundle", calib=calib)
     report = converter.graft(fashion / "head8.onnx", tmp_path / "bundle", tmp_path / "out.onnx", at="pool")
     assert report.numbers["record"]["recipient"]["file"] == "bundle/model.onnx"

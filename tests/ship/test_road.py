@@ -17,6 +17,7 @@ from converter.quantize import road as quantizing
 from converter.ship import atomic
 from converter.spec.report import Report, Verdict
 from converter.verify import evidence as measuring
+from tests.arrays import load
 from tests.ship import tiny
 
 
@@ -151,7 +152,7 @@ def test_a_model_that_grows_is_not_smaller(quick: None, tmp_path: Path) -> None:
 
 
 def test_strict_makes_too_few_samples_a_no(case: dict[str, Path], quick: None, tmp_path: Path) -> None:
-    few = {k: v[:20] for k, v in np.load(case["eval"]).items()}
+    few = {k: v[:20] for k, v in load(case["eval"]).items()}
     order: dict[str, Any] = {"calib": case["calib"], "eval": few, "metric": "top1", "max_drop": 1}
     loose = converter.ship(case["model"], tmp_path / "loose", **order)
     assert loose.report is not None and loose.report.verdict is Verdict.UNDECIDED and loose.manifest.verdict == "undecided"

@@ -7,10 +7,8 @@ from typing import Any
 
 import click
 
-from converter import console
-from converter.cli.base import DATA, common, finish, model_options, refused, verb
+from converter.cli.base import DATA, bundled, common, model_options, verb
 from converter.cli.transfer.group import transfer
-from converter.errors import VerdictError
 
 
 @verb("converter transfer refit retrained.keras bundle/ -o bundle2/", DATA, group=transfer)
@@ -32,19 +30,7 @@ def refit(weights: str, bundle: Path, out: Path, report_dir: Path | None, as_jso
     BUNDLE stays as it is.
     """
     from converter import api
-    from converter.ship import report_files
 
-    report_files.check(report_dir)
-    try:
-        with console.working(quiet or as_json, debug) as progress:
-            made = api.refit(weights, bundle, out, progress=progress, command=click.get_current_context().obj, **options)
-    except VerdictError as error:
-        if error.report is None:
-            raise
-        return refused(error, report_dir or out.with_name(f"{out.name}.report"), as_json, quiet)
-    if report_dir is not None and made.report is not None:
-        report_files.write(made.report, report_dir)
-    finish(made.report, as_json, quiet)
-    if not (as_json or quiet):
-        click.echo(f"bundle: {made.path}\nreport: {made.path / 'report.html'}")
-    return 0
+    command = click.get_current_context().obj
+    return bundled(lambda progress: api.refit(weights, bundle, out, progress=progress, command=command, **options),
+                   out, report_dir, as_json, quiet, debug)
